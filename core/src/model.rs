@@ -1,0 +1,94 @@
+//! What the rest of Fathom must know of a network: its card, and the one trait through which calibration runs it.
+
+use crate::depth::{OutputKind, RelativeDepth};
+use crate::frame::{Frame, Size};
+use crate::{Error, Result};
+
+/// Channel order in which a network wants its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelOrder {
+    /// Red first.
+    Rgb,
+    /// Blue first.
+    Bgr,
+}
+
+/// Facts about a frozen network that its graph does not hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCard {
+    /// Short name.
+    pub name: String,
+    /// Input size the network runs at.
+    pub input: Size,
+    /// Channel order.
+    pub channel_order: ChannelOrder,
+    /// Subtracted from each channel (values scaled to 0..1), in the network's channel order.
+    pub mean: [f32; 3],
+    /// Divides each channel after the mean.
+    pub std: [f32; 3],
+    /// What the output means.
+    pub output_kind: OutputKind,
+    /// Name of the depth output in the graph; `None`: the first.
+    pub output: Option<String>,
+    /// Name of the field-of-view output, if it has one.
+    pub fov_output: Option<String>,
+    /// Horizontal fields of view seen in training, degrees (smallest, largest).
+    pub train_fov_deg: Option<(f64, f64)>,
+    /// Response coefficient: share of a rotation's depth change that the network realises (see the calibration crate).
+    pub kappa: Option<f64>,
+    /// Shift that suits a domain like the training data, network units.
+    pub default_tau: f64,
+    /// Licence of the weights.
+    pub licence: Option<String>,
+}
+
+impl ModelCard {
+    /// Checks the numbers a network cannot run without.
+    ///
+    /// # Errors
+    /// [`Error::BadSize`] or [`Error::OutOfRange`] naming the field.
+    pub fn checked(self) -> Result<Self> {
+        self.input.checked()?;
+        let refuse = |what, got: f32, allowed| Err(Error::OutOfRange { what, got: got.to_string(), allowed });
+        if let Some(&bad) = self.mean.iter().find(|v| !v.is_finite()) {
+            return refuse("card mean", bad, "finite");
+        }
+        if let Some(&bad) = self.std.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
+            return refuse("card std", bad, "finite and above 0");
+        }
+        if !self.default_tau.is_finite() {
+            return refuse("card default_tau", self.default_tau as f32, "finite");
+        }
+        Ok(self)
+    }
+}
+
+/// Horizontal field of view as a network sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FovEstimate {
+    /// Radians.
+    pub fov_rad: f64,
+    /// One sigma of the natural logarithm of the focal length.
+    pub ln_focal_sigma: f64,
+}
+
+/// One answer of a network to one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Raw output at the network's own resolution.
+    pub relative: RelativeDepth,
+    /// Second output, where the card names one.
+    pub fov: Option<FovEstimate>,
+}
+
+/// A frozen depth network, however it is run. Implemented by the engine, and by analytic models in tests.
+pub trait DepthModel {
+    /// The network's card.
+    fn card(&self) -> &ModelCard;
+
+    /// Runs the network on one image of any size; preprocessing is the model's.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with what the executor said.
+    fn predict(&mut self, image: &Frame<'_>) -> Result<Prediction, Error>;
+}

@@ -1,0 +1,3 @@
+//! Frame to depth: import a network, plan it, run it on GPU or CPU.
+
+pub mod network;

@@ -1,0 +1,3 @@
+//! The network: import -> graph -> plan -> executor.
+
+pub mod graph;
