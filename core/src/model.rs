@@ -13,6 +13,17 @@ pub enum ChannelOrder {
     Bgr,
 }
 
+/// Share of a rotation's depth change that a network realises, and how much that share differs between cameras.
+///
+/// Card keys `fathom.kappa` and `fathom.kappa_sigma`; measured as the calibration crate describes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Response {
+    /// Median over cameras; 1 is a perfect network, 0 one that ignores the view.
+    pub value: f64,
+    /// One sigma between cameras.
+    pub sigma: f64,
+}
+
 /// Facts about a frozen network that its graph does not hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCard {
@@ -35,7 +46,7 @@ pub struct ModelCard {
     /// Horizontal fields of view seen in training, degrees (smallest, largest).
     pub train_fov_deg: Option<(f64, f64)>,
     /// Response coefficient: share of a rotation's depth change that the network realises (see the calibration crate).
-    pub kappa: Option<f64>,
+    pub kappa: Option<Response>,
     /// Shift that suits a domain like the training data, network units.
     pub default_tau: f64,
     /// Licence of the weights.
@@ -58,6 +69,11 @@ impl ModelCard {
         }
         if !self.default_tau.is_finite() {
             return refuse("card default_tau", self.default_tau as f32, "finite");
+        }
+        if let Some(kappa) = self.kappa
+            && !(kappa.value.is_finite() && kappa.sigma.is_finite() && kappa.sigma >= 0.0)
+        {
+            return refuse("card kappa", kappa.value as f32, "finite, with a sigma of 0 or more");
         }
         Ok(self)
     }
