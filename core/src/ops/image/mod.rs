@@ -1,1 +1,8 @@
-//! (skeleton)
+//! Frames in, pictures of depth out: conversion, resampling, normalisation, back-projection.
+//!
+//! `frame -> `[`convert`]` -> `[`resize`]` -> `[`normalise`]` -> network -> `[`resize`]` -> `[`backproject`].
+
+pub mod backproject;
+pub mod convert;
+pub mod normalise;
+pub mod resize;
