@@ -79,6 +79,7 @@ impl Sub for Jet {
 impl Mul for Jet {
     type Output = Self;
 
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "the product rule is a sum")]
     fn mul(self, other: Self) -> Self {
         let product = |i: usize| self.tangent[i] * other.value + self.value * other.tangent[i];
         Self::new(self.value * other.value, [product(0), product(1)])
@@ -104,6 +105,7 @@ impl Add<f64> for Jet {
 impl Div for Jet {
     type Output = Self;
 
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "one rule for the derivative of a quotient is enough")]
     fn div(self, other: Self) -> Self {
         self * other.recip()
     }

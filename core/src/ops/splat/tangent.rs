@@ -108,7 +108,7 @@ fn taps(point: &MovingPoint, size: Size) -> impl Iterator<Item = (usize, Jet)> {
         move |(dx, dy, weight)| {
             let (x, y) = (column + dx, row + dy);
             let inside = weight.value > 0.0 && (0.0..width).contains(&x) && (0.0..height).contains(&y);
-            inside.then(|| ((y * width + x) as usize, weight))
+            inside.then_some(((y * width + x) as usize, weight))
         },
     )
 }
@@ -128,7 +128,7 @@ mod tests {
         for row in 0..14 {
             for column in 0..18 {
                 let (u, v) = (f64::from(column) * 0.5 + 0.27, f64::from(row) * 0.5 + 0.31);
-                let relative = 0.5 + 0.02 * (u * 0.7).sin() * (v * 0.9).cos();
+                let relative = 0.5 + 0.004 * (u * 0.7).sin() * (v * 0.9).cos();
                 let depth = (tau + relative).recip();
                 let (x, y) = (depth * (focal.recip() * (u - 4.5)), depth * (focal.recip() * (v - 3.5)));
                 let (x, z) = (x * cos + depth * sin + 0.05, -(x * sin) + depth * cos);
