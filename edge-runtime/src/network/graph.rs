@@ -3,7 +3,11 @@
 //! Layout is ONNX's own (NCHW, row-major). Every shape is known: dynamic axes were specialised to the card's input
 //! size, and shape arithmetic was folded away. `lower` turns this into a plan; nothing here knows of kernels.
 
-use fathom_core::ops::nn::{Activation, Window};
+use fathom_core::ops::nn::Window;
+pub use fathom_core::ops::nn::elementwise::{Binary, Unary};
+pub use fathom_core::ops::nn::pad::PadMode;
+pub use fathom_core::ops::nn::reduce::Reduction as Reduce;
+pub use fathom_core::ops::nn::resize::{Coordinates, NearestRounding, ResizeMode};
 use fathom_core::tensor::{Element, Tensor};
 
 /// Index of a value in [`Graph::values`].
@@ -183,116 +187,6 @@ pub enum Op {
         /// `CRD` (column-row-depth) instead of `DCR`.
         crd: bool,
     },
-}
-
-/// Element-wise functions of one operand.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Unary {
-    /// One of the activations that also fuse.
-    Activation(Activation),
-    /// `-x`.
-    Neg,
-    /// `|x|`.
-    Abs,
-    /// `1 / x`.
-    Reciprocal,
-    /// `ln x`.
-    Log,
-    /// Smallest integer not below.
-    Ceil,
-    /// Largest integer not above.
-    Floor,
-    /// Half to even.
-    Round,
-    /// `ln(1 + e^x)`.
-    Softplus,
-    /// `x`.
-    Identity,
-}
-
-/// Element-wise functions of two operands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Binary {
-    /// `a + b`.
-    Add,
-    /// `a - b`.
-    Sub,
-    /// `a b`.
-    Mul,
-    /// `a / b`.
-    Div,
-    /// The larger.
-    Max,
-    /// The smaller.
-    Min,
-    /// `a ^ b`.
-    Pow,
-    /// `a` above 0, `a b` below.
-    PRelu,
-}
-
-/// Reductions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reduce {
-    /// Mean; GlobalAveragePool is this over the last two axes.
-    Mean,
-    /// Sum.
-    Sum,
-    /// Largest.
-    Max,
-    /// Square root of the sum of squares.
-    L2,
-}
-
-/// Interpolation of [`Op::Resize`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ResizeMode {
-    /// Nearest sample.
-    Nearest(NearestRounding),
-    /// Bilinear.
-    Linear,
-    /// Bicubic.
-    Cubic {
-        /// The kernel's coefficient; -0.75 unless given.
-        a: f32,
-    },
-}
-
-/// How a nearest position is rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NearestRounding {
-    /// Halves go down.
-    RoundPreferFloor,
-    /// Halves go up.
-    RoundPreferCeil,
-    /// Down.
-    Floor,
-    /// Up.
-    Ceil,
-}
-
-/// How [`Op::Resize`] maps an output position into the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Coordinates {
-    /// `(o + 0.5) / scale - 0.5`.
-    HalfPixel,
-    /// As half pixel, but 0 for an output of one.
-    PytorchHalfPixel,
-    /// `o (in - 1) / (out - 1)`.
-    AlignCorners,
-    /// `o / scale`.
-    Asymmetric,
-}
-
-/// What [`Op::Pad`] fills with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum PadMode {
-    /// One value.
-    Constant(f32),
-    /// Mirror without repeating the edge.
-    Reflect,
-    /// The edge.
-    Edge,
 }
 
 impl Graph {

@@ -1,3 +1,4 @@
 //! The network: import -> graph -> plan -> executor.
 
 pub mod graph;
+pub mod plan;

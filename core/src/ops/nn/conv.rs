@@ -3,8 +3,8 @@
 //! This is the definition. The kernels `gpu-kernels/src/nn/conv*.wgsl` and the CPU executor are held to it: the byte
 //! form bit for bit.
 
+use super::byte::Byte;
 use super::{Map, Window, pitch};
-use crate::quant::requantize;
 use crate::{Error, Result};
 
 /// Geometry of one convolution. Group `g` reads channels `g C/groups ..` and writes channels `g O/groups ..`.
@@ -47,11 +47,10 @@ impl Conv2d {
         (out.height * out.width) as u64 * self.weights_len() as u64
     }
 
-    fn check(&self, input: usize, weights: usize, bias: usize) -> Result<()> {
+    fn check(&self, input: usize, weights: usize) -> Result<()> {
         let length = |what, got, expected| if got == expected { Ok(()) } else { Err(Error::Length { what, got, expected }) };
         length("convolution input", input, self.input.len())?;
-        length("convolution weights", weights, self.weights_len())?;
-        length("convolution bias", bias, self.out_channels)
+        length("convolution weights", weights, self.weights_len())
     }
 
     /// Calls `tap(weight_index, input_index)` for each tap of output `(y, x, channel)` that lies inside the image.
@@ -78,65 +77,38 @@ fn source(o: usize, k: usize, window: &Window, axis: usize, extent: usize) -> Op
     (i < extent).then_some(i)
 }
 
-/// How the byte form turns sums into bytes: per output channel `requantize(acc, multiplier, zero_point, low, high)`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConvRequant {
-    /// Zero point of the input: the byte that padding counts as, and that is subtracted from each input byte.
-    pub input_zero_point: i32,
-    /// `scale_x scale_w / scale_y`, one per output channel.
-    pub multiplier: Vec<f32>,
-    /// Zero point of the output.
-    pub zero_point: i32,
-    /// Smallest output; above the byte's own limit where ReLU or Clip was folded in.
-    pub low: i32,
-    /// Largest output.
-    pub high: i32,
-}
-
-/// Byte convolution: `requantize(bias[o] + sum w (x - input_zero_point))`, ONNX operator QLinearConv with symmetric weights.
+/// Byte convolution's sums: `sum w (x - zero_point)`, so that padding counts as the zero point. Bias and what follows are
+/// [`super::epilogue`]'s; together they are the ONNX operator QLinearConv with symmetric weights.
 ///
-/// * `input`: ``u8` or `i8`, extents `conv.input` with [`pitch`].
+/// * `input`: extents `conv.input` with [`pitch`].
 /// * `weights`: `[out_channels, kernel_h, kernel_w, group_channels]`, zero point 0.
-/// * `bias`: in units of `scale_x scale_w`.
 /// * Returns extents `conv.output()` with [`pitch`]; padding lanes are 0.
 ///
 /// # Errors
 /// [`Error::Length`] naming the argument.
-pub fn conv2d_bytes<T: Copy + Into<i32>>(
-    conv: &Conv2d,
-    input: &[T],
-    weights: &[i8],
-    bias: &[i32],
-    requant: &ConvRequant,
-) -> Result<Vec<i32>> {
-    conv.check(input.len(), weights.len(), bias.len())?;
-    if requant.multiplier.len() != conv.out_channels {
-        return Err(Error::Length { what: "multipliers", got: requant.multiplier.len(), expected: conv.out_channels });
-    }
+pub fn conv2d_bytes<B: Byte>(conv: &Conv2d, input: &[B], zero_point: i32, weights: &[i8]) -> Result<Vec<i32>> {
+    conv.check(input.len(), weights.len())?;
     let out = conv.output();
-    let mut output = vec![0; out.len()];
+    let mut sums = vec![0_i32; out.len()];
     for_each_output(out, |y, x, channel, index| {
-        let mut acc = bias[channel];
         conv.taps(y, x, channel, |w, i| {
-            acc = acc.wrapping_add(i32::from(weights[w]) * (input[i].into() - requant.input_zero_point));
+            let product = i32::from(weights[w]) * (input[i].into() - zero_point);
+            sums[index] = sums[index].wrapping_add(product);
         });
-        output[index] = requantize(acc, requant.multiplier[channel], requant.zero_point, requant.low, requant.high);
     });
-    Ok(output)
+    Ok(sums)
 }
 
-/// Float convolution: `bias[o] + sum w x`, padding counts as 0. Layouts as [`conv2d_bytes`].
+/// Float convolution's sums: `sum w x`, padding counts as 0. Layouts as [`conv2d_bytes`].
 ///
 /// # Errors
 /// [`Error::Length`] naming the argument.
-pub fn conv2d_f32(conv: &Conv2d, input: &[f32], weights: &[f32], bias: &[f32]) -> Result<Vec<f32>> {
-    conv.check(input.len(), weights.len(), bias.len())?;
+pub fn conv2d_f32(conv: &Conv2d, input: &[f32], weights: &[f32]) -> Result<Vec<f32>> {
+    conv.check(input.len(), weights.len())?;
     let out = conv.output();
     let mut output = vec![0.0; out.len()];
     for_each_output(out, |y, x, channel, index| {
-        let mut acc = bias[channel];
-        conv.taps(y, x, channel, |w, i| acc += weights[w] * input[i]);
-        output[index] = acc;
+        conv.taps(y, x, channel, |w, i| output[index] += weights[w] * input[i]);
     });
     Ok(output)
 }
@@ -155,6 +127,7 @@ fn for_each_output(out: Map, mut write: impl FnMut(usize, usize, usize, usize)) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::nn::epilogue::ByteEpilogue;
 
     fn three_by_three(channels: usize, groups: usize) -> Conv2d {
         let window = Window { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], pad_before: [1, 1], pad_after: [1, 1] };
@@ -165,19 +138,21 @@ mod tests {
     fn a_box_filter_sums_what_is_inside_the_image() {
         let conv = three_by_three(1, 1);
         let input: Vec<f32> = (0..9).flat_map(|i| [i as f32, 0.0, 0.0, 0.0]).collect();
-        let output = conv2d_f32(&conv, &input, &[1.0; 9], &[0.5]).unwrap();
+        let output = conv2d_f32(&conv, &input, &[1.0; 9]).unwrap();
         let first: Vec<f32> = output.chunks(4).map(|p| p[0]).collect();
-        assert_eq!(first, [0. + 1. + 3. + 4. + 0.5, 1. + 2. + 4. + 5. + 0.5, 3. + 4. + 6. + 7. + 0.5, 4. + 5. + 7. + 8. + 0.5]);
+        assert_eq!(first, [0. + 1. + 3. + 4., 1. + 2. + 4. + 5., 3. + 4. + 6. + 7., 4. + 5. + 7. + 8.]);
     }
 
     #[test]
     fn padding_counts_as_the_zero_point_and_the_clamp_is_the_activation() {
         let conv = three_by_three(1, 1);
         let input: Vec<u8> = (0..9).flat_map(|_| [12, 0, 0, 0]).collect();
-        let requant = ConvRequant { input_zero_point: 10, multiplier: vec![0.5], zero_point: 3, low: 3, high: 8 };
-        let output = conv2d_bytes(&conv, &input, &[1; 9], &[-4], &requant).unwrap();
+        let sums = conv2d_bytes(&conv, &input, 10, &[1; 9]).unwrap();
+        let epilogue =
+            ByteEpilogue { bias: vec![-4], multiplier: vec![0.5], zero_point: 3, low: 3, high: 8, table: None, residual: None, then: None };
+        let output = epilogue.apply::<u8>(&sums, 1, None).unwrap();
         // Four taps of 2 inside the image: 8 - 4 = 4, times 0.5 is 2, plus 3.
-        assert!(output.chunks(4).all(|p| p[0] == 5));
+        assert!(output.chunks(4).all(|p| p == [5, 0, 0, 0]));
     }
 
     #[test]
@@ -185,7 +160,7 @@ mod tests {
         let conv = three_by_three(5, 5);
         let mut input = vec![0.0; conv.input.len()];
         input[conv.input.at(1, 1) + 3] = 1.0;
-        let output = conv2d_f32(&conv, &input, &[1.0; 45], &[0.0; 5]).unwrap();
+        let output = conv2d_f32(&conv, &input, &[1.0; 45]).unwrap();
         assert!(output.chunks(8).all(|p| p == [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]));
     }
 }

@@ -2,9 +2,29 @@
 //!
 //! **Layout.** Feature maps are `[height, width, channels]`, row-major, and each pixel's channels are padded to a
 //! [`pitch`] of a multiple of four, so that a kernel reads four bytes as one word and four floats as one vector. The
-//! padding lanes hold 0 and nothing depends on them: weights have none for them.
+//! padding lanes hold 0 and nothing depends on them: weights have none for them. Tensors of other ranks are row-major
+//! with the last axis padded likewise.
+//!
+//! **Operations without a file of their own.** Slice, Transpose, Expand, constant Pad, Concat, Gather of constant runs and
+//! DepthToSpace are [`copy`] with strides; Quantize and Dequantize are [`elementwise`] identity between element types
+//! (see [`crate::quant`]); any element-wise chain between two byte tensors is a [`byte::ByteTable`].
 
+pub mod activation;
+pub mod byte;
 pub mod conv;
+pub mod conv_transpose;
+pub mod copy;
+pub mod elementwise;
+pub mod epilogue;
+pub mod layer_norm;
+pub mod matmul;
+pub mod pad;
+pub mod pool;
+pub mod reduce;
+pub mod resize;
+pub mod softmax;
+
+pub use activation::Activation;
 
 /// Elements from one pixel (or row of a matrix) to the next: `channels` rounded up to a multiple of four.
 #[must_use]
@@ -70,53 +90,4 @@ impl Window {
             if padded < extent { 0 } else { (padded - extent) / self.stride[axis] + 1 }
         })
     }
-}
-
-/// What follows a sum in the same step. Source of the formulas: the ONNX operators of the same names.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Activation {
-    /// Nothing.
-    None,
-    /// `max(0, x)`.
-    Relu,
-    /// `min(max(low, x), high)`; ReLU6 is `Clip { low: 0, high: 6 }`.
-    Clip {
-        /// Smallest result.
-        low: f32,
-        /// Largest result.
-        high: f32,
-    },
-    /// `x` above 0, `slope x` below.
-    LeakyRelu {
-        /// Factor below 0.
-        slope: f32,
-    },
-    /// `x` above 0, `alpha (e^x - 1)` below.
-    Elu {
-        /// Factor below 0.
-        alpha: f32,
-    },
-    /// `1 / (1 + e^-x)`.
-    Sigmoid,
-    /// `x sigmoid(x)`, also called Swish.
-    Silu,
-    /// `x clip(x / 6 + 0.5, 0, 1)`.
-    HardSwish,
-    /// `clip(alpha x + beta, 0, 1)`.
-    HardSigmoid {
-        /// Slope.
-        alpha: f32,
-        /// Value at 0.
-        beta: f32,
-    },
-    /// `x (1 + erf(x / sqrt 2)) / 2`.
-    Gelu,
-    /// `tanh x`.
-    Tanh,
-    /// `erf x`.
-    Erf,
-    /// `sqrt x`.
-    Sqrt,
-    /// `e^x`.
-    Exp,
 }
