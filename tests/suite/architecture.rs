@@ -131,7 +131,7 @@ fn tract_is_named_only_in_its_room() {
 
 #[test]
 fn unsafe_is_only_in_the_c_abi_and_the_fenced_gpu_module() {
-    only_in(&["unsafe {", "unsafe fn", "unsafe extern", "unsafe impl"], &["edge-runtime/capi/", "gpu-kernels/src/fenced", "tests/"]);
+    only_in(&["unsafe {", "unsafe fn", "unsafe extern", "unsafe impl"], &["edge-runtime/capi/", "gpu-kernels/src/trusted", "tests/"]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::ffi::{CStr, c_char};
 
 use fathom_core::depth::OutputKind;
-use fathom_runtime::engine::{Engine, EngineConfig};
+use fathom_runtime::backend::{Backend, EngineConfig};
+use fathom_runtime::engine::Engine;
+use fathom_runtime::network::import::ImportOptions;
 
 use crate::error::{Failure, copy_text};
 use crate::frame::FathomFrame;
@@ -89,8 +91,9 @@ pub unsafe extern "C" fn fathom_engine_create(
         let bytes = unsafe { std::slice::from_raw_parts(onnx, onnx_length) };
         // SAFETY: null or ended by a zero byte, by the contract above.
         let (card_toml, adapter) = unsafe { (text(card_toml, "card_toml")?, text(adapter, "adapter")?) };
-        let config = EngineConfig { backend: backend_of(backend)?, adapter: adapter.map(str::to_owned), ..EngineConfig::default() };
-        let made = Engine::from_onnx(bytes, import_options(card_toml)?, &config)?;
+        let config = EngineConfig { backend: backend_of(backend)?, adapter: adapter.map(str::to_owned) };
+        let options = ImportOptions { card_toml, ..ImportOptions::default() };
+        let made = Engine::from_onnx(bytes, options, &config)?;
         let handle = Box::into_raw(Box::new(FathomEngine { engine: made }));
         // SAFETY: non-null and valid for writing by the contract above.
         unsafe { engine.write(handle) };
@@ -162,7 +165,9 @@ pub unsafe extern "C" fn fathom_engine_backend(engine: *const FathomEngine, buff
     guard(|| {
         // SAFETY: null or a live handle, by the contract above.
         let engine = unsafe { engine.as_ref() }.ok_or_else(|| Failure::null("engine"))?;
-        let text = engine.engine.backend().to_string();
+        let report = engine.engine.backend();
+        let device = report.adapter.as_deref().map_or(String::new(), |adapter| format!(" {adapter}"));
+        let text = format!("{}{device} ({}): {}", report.backend, report.executor, report.reason);
         // SAFETY: null or valid for `capacity` bytes, by the contract above.
         unsafe { copy_text(&text, buffer, capacity) };
         length = text.len();
@@ -184,4 +189,34 @@ pub unsafe extern "C" fn fathom_engine_destroy(engine: *mut FathomEngine) {
             Ok(())
         });
     }
+}
+
+fn backend_of(number: u32) -> Result<Backend, Failure> {
+    match number {
+        0 => Ok(Backend::Auto),
+        1 => Ok(Backend::Gpu),
+        2 => Ok(Backend::Cpu),
+        _ => Err(Failure::new(FathomStatus::BadArgument, format!("backend {number} is not known"))),
+    }
+}
+
+const fn kind_of(kind: OutputKind) -> FathomOutputKind {
+    match kind {
+        OutputKind::InverseDepth => FathomOutputKind::RelativeInverseDepth,
+        OutputKind::Depth => FathomOutputKind::RelativeDepth,
+        OutputKind::MetricDepth => FathomOutputKind::MetricDepth,
+    }
+}
+
+/// A text of the caller; `None` if null.
+///
+/// # Safety
+/// `pointer` is null, or points to a text ended by a zero byte that outlives `'a`.
+unsafe fn text<'a>(pointer: *const c_char, argument: &str) -> Result<Option<&'a str>, Failure> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: non-null and ended by a zero byte, by the contract above.
+    let text = unsafe { CStr::from_ptr(pointer) }.to_str();
+    text.map(Some).map_err(|_| Failure::new(FathomStatus::BadArgument, format!("{argument} is not UTF-8")))
 }

@@ -39,6 +39,28 @@ impl From<fathom_core::Error> for Failure {
     }
 }
 
+impl From<fathom_runtime::Error> for Failure {
+    fn from(error: fathom_runtime::Error) -> Self {
+        use fathom_runtime::Error;
+        let status = match error {
+            Error::Core(core) => return core.into(),
+            Error::UnsupportedOp { .. } => FathomStatus::UnsupportedModel,
+            Error::Malformed(_)
+            | Error::BadGraph { .. }
+            | Error::OverLimit { .. }
+            | Error::CardIncomplete { .. }
+            | Error::BadCard { .. } => FathomStatus::BadModel,
+            Error::Backend { .. } => FathomStatus::NoDevice,
+            #[cfg(feature = "gpu")]
+            Error::Gpu(_) => FathomStatus::NoDevice,
+            #[cfg(feature = "tract")]
+            Error::Tract(_) => FathomStatus::Failed,
+            Error::BadOutput { .. } => FathomStatus::Failed,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 pub(crate) fn remember(text: String) {
     LAST.with_borrow_mut(|last| *last = text);
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fathom_core::frame::{Frame, PixelFormat, Size};
-use fathom_runtime::engine::{Backend, Engine, EngineConfig};
+use fathom_runtime::backend::EngineConfig;
+use fathom_runtime::engine::Engine;
 
 const NETWORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/models/fathom-small.int8.onnx");
 
@@ -44,13 +45,11 @@ fn the_c_example_gives_the_numbers_of_the_library_under_the_sanitizers() {
     let image = work.path().join("image.ppm");
     std::fs::write(&image, [b"P6 64 48 255\n".as_slice(), &pixels].concat()).unwrap();
     let relative = work.path().join("relative.f32");
-    let output =
-        Command::new(&program).env("LD_LIBRARY_PATH", work.path()).arg(NETWORK).args([&image, &relative]).output().unwrap();
+    let output = Command::new(&program).env("LD_LIBRARY_PATH", work.path()).arg(NETWORK).args([&image, &relative]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout.starts_with(b"64x48 on cpu"), "{}", String::from_utf8_lossy(&output.stdout));
 
-    let config = EngineConfig { backend: Backend::Cpu, ..EngineConfig::default() };
-    let mut engine = Engine::from_onnx(&std::fs::read(NETWORK).unwrap(), Default::default(), &config).unwrap();
+    let mut engine = Engine::from_onnx(&std::fs::read(NETWORK).unwrap(), Default::default(), &EngineConfig::cpu()).unwrap();
     let frame = Frame::packed(&pixels, size, PixelFormat::Rgb8).unwrap();
     let expected: Vec<u8> = engine.infer(&frame).unwrap().relative.values().iter().flat_map(|v| v.to_ne_bytes()).collect();
     assert!(std::fs::read(&relative).unwrap() == expected, "C and Rust differ");
