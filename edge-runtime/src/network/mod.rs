@@ -1,4 +1,6 @@
 //! The network: import -> graph -> plan -> executor.
 
+pub mod card;
 pub mod graph;
+pub mod import;
 pub mod plan;
