@@ -7,4 +7,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment and the clock")]
 
 pub mod cases;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod require;

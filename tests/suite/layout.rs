@@ -1,0 +1,64 @@
+//! Every kernel is valid WGSL and its `Params` are what the Rust side writes. Needs no GPU.
+
+use fathom_gpu::kernel::{Access, Kernel};
+use naga::front::wgsl;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+
+#[test]
+fn every_kernel_is_valid_and_mirrors_its_params() {
+    for kernel in fathom_gpu::ALL {
+        let module = parse(kernel);
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+        validator.validate(&module).unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.wgsl)));
+        let expected: Vec<_> = kernel.params.fields.iter().map(|f| (f.name.to_owned(), f.offset, f.bytes)).collect();
+        let (members, span) = members_of_params(&module, kernel);
+        assert_eq!(members, expected, "{}", kernel.name);
+        assert_eq!(span, kernel.params.bytes, "{}: size of Params", kernel.name);
+    }
+}
+
+#[test]
+fn every_kernel_binds_what_its_launch_half_says() {
+    for kernel in fathom_gpu::ALL {
+        let module = parse(kernel);
+        let mut bindings: Vec<(u32, Access)> = Vec::new();
+        for (_, variable) in module.global_variables.iter() {
+            let (Some(place), AddressSpace::Storage { access }) = (&variable.binding, variable.space) else { continue };
+            assert_eq!(place.group, 0, "{}", kernel.name);
+            let access = if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
+            // Entry points may see one binding as words or as quads.
+            if !bindings.contains(&(place.binding, access)) {
+                bindings.push((place.binding, access));
+            }
+        }
+        bindings.sort_by_key(|(binding, _)| *binding);
+        let expected: Vec<_> = kernel.bindings.iter().enumerate().map(|(i, access)| (i as u32 + 1, *access)).collect();
+        assert_eq!(bindings, expected, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn every_kernel_names_its_twin_and_no_two_share_a_name() {
+    let mut names: Vec<&str> = fathom_gpu::ALL.iter().map(|kernel| kernel.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), fathom_gpu::ALL.len());
+    for kernel in fathom_gpu::ALL {
+        let header: String = kernel.wgsl.lines().take_while(|line| line.starts_with("//")).collect();
+        assert!(header.contains("core/src/ops/"), "{} does not say whose twin it is", kernel.name);
+    }
+}
+
+fn parse(kernel: &Kernel) -> Module {
+    wgsl::parse_str(kernel.wgsl).unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.wgsl)))
+}
+
+fn members_of_params(module: &Module, kernel: &Kernel) -> (Vec<(String, usize, usize)>, usize) {
+    let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
+    let (_, ty) = found.unwrap_or_else(|| panic!("{}: no struct Params", kernel.name));
+    let TypeInner::Struct { members, span } = &ty.inner else { panic!("{}: Params is no struct", kernel.name) };
+    let size = |member: &naga::StructMember| module.types[member.ty].inner.size(module.to_ctx()) as usize;
+    let members = members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize, size(m))).collect();
+    (members, *span as usize)
+}

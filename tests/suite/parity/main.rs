@@ -1,0 +1,16 @@
+//! Every kernel against its twin in core, on the device, at awkward sizes: one, primes, exact multiples, one past a tile.
+
+mod conv_bytes;
+mod noise;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let gpu = fathom_tests::gpu::open();
+    if let Ok(gpu) = &gpu {
+        let report = gpu.report();
+        eprintln!("device: {} ({})", report.name, report.driver);
+    }
+    let cases = [conv_bytes::cases(&gpu)];
+    fathom_tests::cases::run(cases.into_iter().flatten().collect())
+}
