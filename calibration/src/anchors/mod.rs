@@ -1,0 +1,18 @@
+//! Cues from outside the network: each adds residual rows about the same theta ([`crate::information::Cue`]).
+//!
+//! | module | needs | tells |
+//! |---|---|---|
+//! | [`range`] | distances at pixels | s; with two at different x also tau |
+//! | [`floor`] | gravity, a floor in view, camera height | f and tau from pitch; s from height |
+//! | [`turn`] | two frames of a turning camera, with or without its angle | f |
+//! | [`motion`] | two frames of a moving camera, with or without its baseline | tau, f; s from the baseline |
+//! | [`perspective`] | a network with a field-of-view output | f |
+//! | [`prior`] | a data sheet, EXIF, a board profile | f |
+
+pub mod align;
+pub mod floor;
+pub mod motion;
+pub mod perspective;
+pub mod prior;
+pub mod range;
+pub mod turn;

@@ -1,0 +1,159 @@
+//! Real motion: two frames with parallax give tau and f by photometric consistency, and s from a known baseline.
+//!
+//! Pose, tau and ln f are found together; the pose is then marginalised, so that what is left is information about theta
+//! alone. Moving objects and occlusions are outliers of Huber's loss.
+
+use fathom_core::depth::{OutputKind, RelativeDepth};
+use fathom_core::frame::{Frame, Size};
+use nalgebra::{DMatrix, Matrix3, Rotation3, Vector3};
+
+use crate::anchors::align::{Aligned, Motion, Pair};
+use crate::information::{Bounded, Cue, Row};
+use crate::scene::Spread;
+use crate::theta::Theta;
+use crate::{Error, Result};
+
+/// The motions seen so far; memory does not grow.
+#[derive(Debug, Clone)]
+pub struct Motions {
+    frame: Size,
+    found: Bounded<Found, 256>,
+}
+
+/// One pair reduced to what it says about theta.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Found {
+    /// `(ln s, tau, ln f)` as the pair sees it; ln s is 0 without a baseline.
+    theta: Vector3<f64>,
+    /// Upper triangular root of the information: `rows = root (theta - found)`.
+    root: Matrix3<f64>,
+}
+
+impl Motions {
+    /// None yet.
+    #[must_use]
+    pub fn new(frame: Size) -> Self {
+        Self { frame, found: Bounded::default() }
+    }
+
+    /// Aligns two frames given the network's output for the first. Returns whether they hold together and hold parallax.
+    ///
+    /// # Errors
+    /// [`Error::FrameSize`]; [`Error::Anchor`] for a baseline that is not finite and positive.
+    pub fn add(&mut self, before: &Frame<'_>, after: &Frame<'_>, output: RelativeDepth, baseline_m: Option<f64>) -> Result<bool> {
+        for frame in [before, after] {
+            if frame.size() != self.frame {
+                return Err(Error::FrameSize { got: frame.size(), expected: self.frame });
+            }
+        }
+        if let Some(got) = baseline_m.filter(|b| !(b.is_finite() && *b > 0.0)) {
+            return Err(Error::Anchor { anchor: "motion", what: "baseline", got, allowed: "finite and above 0" });
+        }
+        let pair = Pair::new(before, after, Some(&output))?;
+        let found = best(&pair, &output).and_then(|aligned| reduce(&aligned, output.kind(), self.frame, baseline_m));
+        if let Some(found) = found {
+            self.found.push(found);
+        }
+        Ok(found.is_some())
+    }
+
+    /// How many pairs were used.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.found.offered()
+    }
+}
+
+impl Cue for Motions {
+    fn name(&self) -> &'static str {
+        "motion"
+    }
+
+    fn rows(&self, theta: &Theta) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for found in self.found.items() {
+            let residual = found.root * (theta.to_vector() - found.theta);
+            for i in 0..3 {
+                let jacobian = found.root.row(i).transpose();
+                if jacobian.norm_squared() > 0.0 {
+                    rows.push(Row { residual: residual[i], jacobian });
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// Starts from rest at several shifts and focal lengths, and keeps the best alignment.
+fn best(pair: &Pair<'_>, output: &RelativeDepth) -> Option<Aligned> {
+    let spread = Spread::of(output.values());
+    let lowest = output.values().iter().copied().fold(f32::INFINITY, f32::min);
+    let mut aligned: Vec<Aligned> = Vec::new();
+    for fov_deg in [45.0_f64, 65.0, 85.0] {
+        for step in [0.2, 1.0, 3.0] {
+            let start = Motion {
+                tau: step * spread.std - f64::from(lowest),
+                ..Motion::turn(Rotation3::identity(), (0.5 / (fov_deg / 2.0).to_radians().tan()).ln())
+            };
+            aligned.extend(pair.align(&start, None));
+        }
+    }
+    let plausible = |a: &Aligned| {
+        a.correlation >= LEAST_CORRELATION && a.overlap >= LEAST_OVERLAP && a.motion.ln_focal.abs() < 2.0 && a.motion.tau.is_finite()
+    };
+    aligned.into_iter().filter(plausible).min_by(|a, b| a.loss.total_cmp(&b.loss))
+}
+
+/// Marginalises the pose; `None` without parallax.
+fn reduce(aligned: &Aligned, kind: OutputKind, frame: Size, baseline_m: Option<f64>) -> Option<Found> {
+    let Aligned { motion, covariance, .. } = aligned;
+    let length = motion.translation.norm();
+    // Rows of d(ln |t|, tau, ln f) over (rotation 3, ln f, translation 3, tau).
+    let mut select = DMatrix::zeros(3, 8);
+    for i in 0..3 {
+        select[(0, 4 + i)] = motion.translation[i] / (length * length);
+    }
+    (select[(1, 7)], select[(2, 3)]) = (1.0, 1.0);
+    let small = &select * covariance * select.transpose();
+    let mut marginal = Matrix3::from_iterator(small.iter().copied());
+    if !(length > 0.0 && marginal.iter().all(|c| c.is_finite()) && marginal[(0, 0)].sqrt() < MOST_UNCERTAIN_STEP) {
+        return None;
+    }
+    // The network's depth is not exact, and that error is no pixel's noise.
+    for i in 0..3 {
+        marginal[(i, i)] *= 1.0 + MODEL_ERROR;
+    }
+    marginal[(2, 2)] += LENS_SIGMA * LENS_SIGMA;
+    let ln_focal = motion.ln_focal + f64::from(frame.width).ln();
+    // ln |t| = ln s + ln B for inverse depth, -ln s + ln B for depth.
+    let sign = if kind == OutputKind::InverseDepth { 1.0 } else { -1.0 };
+    match baseline_m {
+        Some(baseline) => {
+            let flip = Matrix3::from_diagonal(&Vector3::new(sign, 1.0, 1.0));
+            let root = (flip * marginal * flip).try_inverse()?.cholesky()?.l().transpose();
+            Some(Found { theta: Vector3::new(sign * (length / baseline).ln(), motion.tau, ln_focal), root })
+        }
+        None => {
+            let pair = marginal.fixed_view::<2, 2>(1, 1).into_owned();
+            let inner = pair.try_inverse()?.cholesky()?.l().transpose();
+            let mut root = Matrix3::zeros();
+            root.fixed_view_mut::<2, 2>(1, 1).copy_from(&inner);
+            Some(Found { theta: Vector3::new(0.0, motion.tau, ln_focal), root })
+        }
+    }
+}
+
+/// Least correlation of the aligned frames.
+const LEAST_CORRELATION: f64 = 0.85;
+
+/// Least share of the first frame that the second shows.
+const LEAST_OVERLAP: f64 = 0.15;
+
+/// Largest sigma of ln |t| at which a pair counts as having parallax.
+const MOST_UNCERTAIN_STEP: f64 = 0.3;
+
+/// Variance that errors of the network's depth add, as a multiple of what pixels say.
+const MODEL_ERROR: f64 = 3.0;
+
+/// Sigma of ln f that lens distortion and a principal point off the middle leave.
+const LENS_SIGMA: f64 = 0.02;

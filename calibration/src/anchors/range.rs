@@ -1,0 +1,165 @@
+//! Distances at pixels: a range finder's one beam, or a time-of-flight sensor's grid.
+//!
+//! A beam measures along its ray: `D = d |r|`, `r` the pixel's ray with z = 1. The residual is the logarithm of the
+//! calibrated distance over the measured one, so one point gives s, and points at different x give s and tau.
+
+use fathom_core::camera::Intrinsics;
+use fathom_core::depth::{OutputKind, RelativeDepth};
+use fathom_core::frame::Size;
+
+use crate::information::{Bounded, Cue, Row};
+use crate::scene::sample;
+use crate::theta::Theta;
+use crate::{Error, Result};
+
+/// One measured distance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RangePoint {
+    /// Column in the frame, pixels; the first pixel's centre is 0.5.
+    pub u_px: f64,
+    /// Row.
+    pub v_px: f64,
+    /// Distance along the ray, metres.
+    pub metres: f64,
+    /// One sigma relative to the distance.
+    pub relative_sigma: f64,
+}
+
+impl RangePoint {
+    /// Checks the point against its frame.
+    ///
+    /// # Errors
+    /// [`Error::Anchor`] for a pixel outside the frame, or a distance or sigma that is not finite and positive.
+    pub fn checked(self, frame: Size) -> Result<Self> {
+        let refuse = |what, got, allowed| Err(Error::Anchor { anchor: "range", what, got, allowed });
+        if !(0.0..=f64::from(frame.width)).contains(&self.u_px) {
+            return refuse("column", self.u_px, "0 to the frame's width");
+        }
+        if !(0.0..=f64::from(frame.height)).contains(&self.v_px) {
+            return refuse("row", self.v_px, "0 to the frame's height");
+        }
+        for (what, got) in [("distance", self.metres), ("relative sigma", self.relative_sigma)] {
+            if !(got.is_finite() && got > 0.0) {
+                return refuse(what, got, "finite and above 0");
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The points of all frames so far; memory does not grow.
+#[derive(Debug, Clone)]
+pub struct Range {
+    kind: OutputKind,
+    frame: Size,
+    rows: Bounded<Seen, 4096>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Seen {
+    x: f64,
+    /// Spread of the frame's output: the unit in which `x + tau` is small.
+    std: f64,
+    offset_px: [f64; 2],
+    metres: f64,
+    sigma: f64,
+}
+
+impl Range {
+    /// No points yet, for frames of one size.
+    #[must_use]
+    pub fn new(kind: OutputKind, frame: Size) -> Self {
+        Self { kind, frame, rows: Bounded::default() }
+    }
+
+    /// Whether no point was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.items().is_empty()
+    }
+
+    /// Adds one frame's points, given the network's output for that frame. The points of a frame share the network's error
+    /// there: together they count for at most [`FRAME_POINTS`].
+    ///
+    /// # Errors
+    /// [`Error::Anchor`] naming the first bad point.
+    pub fn add(&mut self, output: &RelativeDepth, points: &[RangePoint]) -> Result<()> {
+        let spread = crate::scene::Spread::of(output.values());
+        let share = (points.len() as f64 / FRAME_POINTS).max(1.0).sqrt();
+        let scale = |from: u32, to: u32| f64::from(to) / f64::from(from);
+        for point in points {
+            let point = point.checked(self.frame)?;
+            let (u, v) =
+                (point.u_px * scale(self.frame.width, output.size().width), point.v_px * scale(self.frame.height, output.size().height));
+            let Some(x) = patch_median(output, u, v) else { continue };
+            let offset_px = [point.u_px - f64::from(self.frame.width) / 2.0, point.v_px - f64::from(self.frame.height) / 2.0];
+            let sigma = point.relative_sigma.hypot(NETWORK_SIGMA) * share;
+            self.rows.push(Seen { x, std: spread.std, offset_px, metres: point.metres, sigma });
+        }
+        Ok(())
+    }
+
+    fn row(&self, seen: &Seen, theta: &Theta) -> Row {
+        let (ln_shifted, slope) = soft_ln(seen.x + theta.tau, NEAR * seen.std);
+        let sign = if self.kind == OutputKind::InverseDepth { -1.0 } else { 1.0 };
+        let focal = theta.ln_focal.exp();
+        let squared = seen.offset_px.iter().map(|o| (o / focal).powi(2)).sum::<f64>();
+        // ln |r| and its derivative with respect to ln f.
+        let (ln_ray, ray_slope) = (0.5 * squared.ln_1p(), -squared / (1.0 + squared));
+        let residual = sign * (theta.ln_scale + ln_shifted) + ln_ray - seen.metres.ln();
+        Row::new(residual, [sign, sign * slope, ray_slope], seen.sigma)
+    }
+}
+
+impl Cue for Range {
+    fn name(&self) -> &'static str {
+        "range"
+    }
+
+    fn rows(&self, theta: &Theta) -> Vec<Row> {
+        self.rows.items().iter().map(|seen| self.row(seen, theta)).collect()
+    }
+}
+
+/// Relative error of a network's depth at one pixel after the best affine map, one sigma.
+pub const NETWORK_SIGMA: f64 = 0.1;
+
+/// Points of one frame that count fully; more share this weight, for their errors are the same network's.
+pub const FRAME_POINTS: f64 = 4.0;
+
+/// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.
+const NEAR: f64 = 0.05;
+
+/// `ln t` and its slope, continued linearly below `near`, so that a bad tau still knows its way back.
+fn soft_ln(t: f64, near: f64) -> (f64, f64) {
+    if t > near { (t.ln(), t.recip()) } else { (near.ln() + (t - near) / near, near.recip()) }
+}
+
+/// Median of the 3 x 3 samples one pixel apart around a position: a beam is wider than a pixel, and edges are not depths.
+fn patch_median(output: &RelativeDepth, u: f64, v: f64) -> Option<f64> {
+    let mut values = Vec::with_capacity(9);
+    for dv in [-1.0, 0.0, 1.0] {
+        for du in [-1.0, 0.0, 1.0] {
+            values.extend(sample(output, u + du, v + dv));
+        }
+    }
+    crate::scene::median(&mut values)
+}
+
+/// The points of a sensor's regular grid over the whole frame, row by row: distances of 0 or less mean "nothing seen".
+#[must_use]
+pub fn grid(camera: &Intrinsics, columns: usize, metres: &[f64], relative_sigma: f64) -> Vec<RangePoint> {
+    let rows = metres.len().div_ceil(columns.max(1));
+    let place = |index: usize, count: usize, extent: u32| (index as f64 + 0.5) / count as f64 * f64::from(extent);
+    metres
+        .iter()
+        .enumerate()
+        .filter(|(_, m)| **m > 0.0 && m.is_finite())
+        .map(|(i, &metres)| RangePoint {
+            u_px: place(i % columns, columns, camera.size.width),
+            v_px: place(i / columns, rows, camera.size.height),
+            metres,
+            relative_sigma,
+        })
+        .collect()
+}

@@ -1,0 +1,199 @@
+//! Joins what frames say about tau: a robust, weighted mean whose sigma comes from how much frames disagree.
+//!
+//! One pooled least squares over all pixels is worse than the middle of frames: a frame that the network misreads has many
+//! pixels too. Each frame counts by the disagreement of its own views and of the frames among each other; both errors
+//! grow with `tau + mean(x)`, so they are compared in that unit.
+
+use fathom_core::model::Response;
+
+use crate::consistency::frame::FrameEvidence;
+use crate::consistency::guard::{Fault, LEAST_DIFFERENCE};
+use crate::consistency::rotation::{HUBER, MAD_TO_SIGMA, huber};
+use crate::information::{Bounded, Cue, Row};
+use crate::scene::median;
+use crate::theta::Theta;
+
+/// The frames of one camera; never more than a fixed number is held.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    kappa: Response,
+    frames: Bounded<FrameEvidence, CAPACITY>,
+}
+
+/// Tau as the frames see it through one focal length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TauEstimate {
+    /// Shift, network units, kappa divided out.
+    pub tau: f64,
+    /// One sigma: disagreement of frames, and the spread of kappa between cameras.
+    pub sigma: f64,
+    /// Robust mean of x over the frames, weighted as tau is.
+    pub mean_x: f64,
+    /// Relative scatter of single frames, one sigma of `tau + mean(x)`.
+    pub scatter: f64,
+    /// Root mean square residual over the spread of the output.
+    pub residual: f64,
+}
+
+impl Pool {
+    /// No frames yet, for a network of some response.
+    #[must_use]
+    pub fn new(kappa: Response) -> Self {
+        Self { kappa, frames: Bounded::default() }
+    }
+
+    /// Frames added.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.frames.offered()
+    }
+
+    /// What is held of them.
+    #[must_use]
+    pub fn frames(&self) -> &[FrameEvidence] {
+        self.frames.items()
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// [`Fault::Repeated`] if it shows what a frame before showed; it is not added then.
+    pub fn add(&mut self, frame: FrameEvidence) -> std::result::Result<(), Fault> {
+        let nearest = self.frames.items().iter().map(|f| f.thumbnail.difference(&frame.thumbnail)).fold(f64::INFINITY, f64::min);
+        if nearest < LEAST_DIFFERENCE {
+            return Err(Fault::Repeated { difference: nearest, limit: LEAST_DIFFERENCE });
+        }
+        self.frames.push(frame);
+        Ok(())
+    }
+
+    /// The middle of the frames through one focal length; `None` for fewer than [`LEAST_FRAMES`] or a network that does not
+    /// respond.
+    #[must_use]
+    pub fn estimate(&self, ln_focal: f64) -> Option<TauEstimate> {
+        if self.kappa.value <= 0.0 {
+            return None;
+        }
+        let votes: Vec<Vote> = self.frames.items().iter().filter_map(|f| vote(f, ln_focal, self.kappa.value)).collect();
+        if votes.len() < LEAST_FRAMES {
+            return None;
+        }
+        let mut taus: Vec<f64> = votes.iter().map(|v| v.tau).collect();
+        let mut tau = median(&mut taus)?;
+        let (mut scatter, mut variance, mut mean_x) = (0.0, 0.0, 0.0);
+        for _ in 0..10 {
+            let unit = |v: &Vote| (tau + v.mean_x).abs().max(0.1 * v.std);
+            let mut sizes: Vec<f64> = votes.iter().map(|v| ((v.tau - tau) / unit(v)).abs()).collect();
+            scatter = MAD_TO_SIGMA * median(&mut sizes)?;
+            let weight = |v: &Vote| {
+                let sigma = (scatter * unit(v)).hypot(v.sigma).max(1e-9 * unit(v));
+                huber((v.tau - tau) / sigma, HUBER) / (sigma * sigma)
+            };
+            let weights: Vec<f64> = votes.iter().map(weight).collect();
+            let total: f64 = weights.iter().sum();
+            let mean = |value: &dyn Fn(&Vote) -> f64| votes.iter().zip(&weights).map(|(v, w)| w * value(v)).sum::<f64>() / total;
+            let next = mean(&|v| v.tau);
+            mean_x = mean(&|v| v.mean_x);
+            // Of a weighted mean, from the residuals themselves; one degree of freedom went into tau.
+            let n = votes.len() as f64;
+            variance = votes.iter().zip(&weights).map(|(v, w)| (w / total * (v.tau - next)).powi(2)).sum::<f64>() * n / (n - 1.0);
+            if (next - tau).abs() <= 1e-10 * unit(&votes[0]) {
+                tau = next;
+                break;
+            }
+            tau = next;
+        }
+        let systematic = self.kappa.sigma / self.kappa.value * (tau + mean_x);
+        let residual = votes.iter().map(|v| v.residual).sum::<f64>() / votes.len() as f64;
+        Some(TauEstimate { tau, sigma: variance.sqrt().hypot(systematic), mean_x, scatter, residual })
+    }
+
+    /// Mean squared residual over the output's variance if tau were this, through the focal length nearest to `ln_focal`:
+    /// the curve of the report. `None` without frames.
+    #[must_use]
+    pub fn loss(&self, tau: f64, ln_focal: f64) -> Option<f64> {
+        let losses: Vec<f64> = self
+            .frames
+            .items()
+            .iter()
+            .filter_map(|frame| {
+                let nearest = frame.tried.iter().min_by(|a, b| (a.ln_focal - ln_focal).abs().total_cmp(&(b.ln_focal - ln_focal).abs()))?;
+                let pooled = nearest.pooled();
+                // The residual about what the network realises of the change at this tau.
+                let realised = self.kappa.value * (tau + pooled.mean_x()) - pooled.mean_x();
+                Some(pooled.mean_square(realised) / frame.spread.std.powi(2))
+            })
+            .collect();
+        (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+}
+
+impl Cue for Pool {
+    fn name(&self) -> &'static str {
+        "consistency"
+    }
+
+    fn rows(&self, theta: &Theta) -> Vec<Row> {
+        let Some(here) = self.estimate(theta.ln_focal) else { return Vec::new() };
+        // How the estimate moves with the focal length it is read through.
+        let step = 0.01;
+        let slope = match (self.estimate(theta.ln_focal - step), self.estimate(theta.ln_focal + step)) {
+            (Some(below), Some(above)) => (above.tau - below.tau) / (2.0 * step),
+            _ => 0.0,
+        };
+        vec![Row::new(theta.tau - here.tau, [0.0, 1.0, -slope], here.sigma.max(f64::MIN_POSITIVE))]
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Vote {
+    tau: f64,
+    /// From the disagreement of the frame's views.
+    sigma: f64,
+    mean_x: f64,
+    std: f64,
+    residual: f64,
+}
+
+/// What one frame says through a focal length: between two tried ones by interpolation, outside by the square law.
+///
+/// A picture turned by an angle through a focal length f is turned by f / f_true times the angle in truth, and that turn is
+/// read off with `a` proportional to 1 / f: `tau_hat + mean(x)` grows as f^2.
+fn vote(frame: &FrameEvidence, ln_focal: f64, kappa: f64) -> Option<Vote> {
+    let above = frame.tried.partition_point(|t| t.ln_focal < ln_focal);
+    let single = |index: usize| {
+        let tried = &frame.tried[index];
+        let pooled = tried.pooled();
+        let square_law = (2.0 * (ln_focal - tried.ln_focal)).exp();
+        let response = |tau: f64| (tau + pooled.mean_x()) * square_law / kappa;
+        let tau_hat = pooled.tau()?;
+        let spread: f64 = tried
+            .views
+            .iter()
+            .filter_map(|view| Some(view.information() * (response(view.tau()?) - response(tau_hat)).powi(2)))
+            .sum::<f64>();
+        let sigma = (spread / pooled.information() / 3.0).sqrt();
+        let residual = pooled.mean_square(tau_hat).sqrt() / frame.spread.std;
+        Some(Vote { tau: response(tau_hat) - pooled.mean_x(), sigma, mean_x: pooled.mean_x(), std: frame.spread.std, residual })
+    };
+    if above == 0 || above == frame.tried.len() {
+        return single(above.min(frame.tried.len().checked_sub(1)?));
+    }
+    let (low, high) = (single(above - 1)?, single(above)?);
+    let gap = frame.tried[above].ln_focal - frame.tried[above - 1].ln_focal;
+    let share = (ln_focal - frame.tried[above - 1].ln_focal) / gap;
+    let mix = |a: f64, b: f64| a * (1.0 - share) + b * share;
+    Some(Vote {
+        tau: mix(low.tau, high.tau),
+        sigma: mix(low.sigma, high.sigma),
+        mean_x: mix(low.mean_x, high.mean_x),
+        std: low.std,
+        residual: mix(low.residual, high.residual),
+    })
+}
+
+/// Fewest frames whose disagreement says anything.
+pub const LEAST_FRAMES: usize = 3;
+
+/// Frames held; beyond, the held ones stand for all.
+const CAPACITY: usize = 128;

@@ -1,0 +1,155 @@
+//! Turned views: tau in closed form.
+//!
+//! Under a rotation R a point on ray r keeps its place and its depth grows by `rho`, the third component of `R r`. With
+//! `a = 1 - 1/rho` (inverse depth) or `a = 1 - rho` (depth), a network that sees the turned view correctly changes its
+//! output at the point by `delta = x - x' = a (x + tau)`: linear in tau, no geometry needed. What a frame says is kept as
+//! the 4 x 4 matrix of weighted products of `(a, a x, 1, delta)`, from which every variant of the estimate follows.
+
+use fathom_core::camera::Intrinsics;
+use fathom_core::depth::{OutputKind, RelativeDepth};
+use nalgebra::{Matrix4, UnitQuaternion, Vector4};
+
+use crate::scene::{median, sample};
+
+/// Weighted products of `(a, a x, 1, delta)` over the points of one view.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments(pub Matrix4<f64>);
+
+/// One comparison: how the output at a point should and does change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// Raw output in the reference.
+    pub x: f64,
+    /// Relative change of depth (negative) or of inverse depth that the rotation brings.
+    pub a: f64,
+    /// `x - x'`, what the network did.
+    pub delta: f64,
+}
+
+/// Compares the reference `x` with the answer `turned` to a view turned by `view_from_frame`, both through `camera`.
+///
+/// `keep` and `keep_turned`: pixels of either map that may be compared.
+#[must_use]
+pub fn changes(
+    x: &RelativeDepth,
+    keep: &[bool],
+    turned: &RelativeDepth,
+    keep_turned: &[bool],
+    camera: &Intrinsics,
+    view_from_frame: &UnitQuaternion<f64>,
+) -> Vec<Change> {
+    let width = x.size().width as usize;
+    let rotation = view_from_frame.to_rotation_matrix();
+    let mut changes = Vec::new();
+    for (i, &value) in x.values().iter().enumerate().filter(|(i, _)| keep[*i]) {
+        let moved = rotation * camera.ray((i % width) as f64 + 0.5, (i / width) as f64 + 0.5);
+        let Some((u, v)) = camera.project(&moved) else { continue };
+        let Some(answer) = sample(turned, u, v) else { continue };
+        let pixel = (v as usize).min(turned.size().height as usize - 1) * width + (u as usize).min(width - 1);
+        if keep_turned[pixel] {
+            let a = if x.kind() == OutputKind::InverseDepth { 1.0 - moved.z.recip() } else { 1.0 - moved.z };
+            changes.push(Change { x: f64::from(value), a, delta: f64::from(value) - answer });
+        }
+    }
+    changes
+}
+
+impl Moments {
+    /// Robust sums: Huber weights about the view's own best tau, three rounds.
+    #[must_use]
+    pub fn robust(changes: &[Change]) -> Self {
+        let mut moments = Self::weighted(changes, |_| 1.0);
+        for _ in 0..3 {
+            let Some(tau) = moments.tau() else { return moments };
+            let residual = |c: &Change| c.delta - c.a * (c.x + tau);
+            let mut sizes: Vec<f64> = changes.iter().map(|c| residual(c).abs()).collect();
+            let limit = HUBER * MAD_TO_SIGMA * median(&mut sizes).unwrap_or(0.0);
+            moments = Self::weighted(changes, |c| huber(residual(c), limit));
+        }
+        moments
+    }
+
+    fn weighted(changes: &[Change], weight: impl Fn(&Change) -> f64) -> Self {
+        let mut sum = Matrix4::zeros();
+        for change in changes {
+            let row = Vector4::new(change.a, change.a * change.x, 1.0, change.delta);
+            sum.ger(weight(change), &row, &row, 1.0);
+        }
+        Self(sum)
+    }
+
+    /// Sum of weights.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.0[(2, 2)]
+    }
+
+    /// `sum w a^2`: the information about tau for residuals of variance 1.
+    #[must_use]
+    pub fn information(&self) -> f64 {
+        self.0[(0, 0)]
+    }
+
+    /// `tau = sum w a (delta - a x) / sum w a^2`; `None` if nothing was compared or nothing should change.
+    #[must_use]
+    pub fn tau(&self) -> Option<f64> {
+        let m = &self.0;
+        (m[(0, 0)] > 0.0).then(|| (m[(0, 3)] - m[(0, 1)]) / m[(0, 0)])
+    }
+
+    /// Mean of x, weighted as tau is: `sum w a^2 x / sum w a^2`.
+    #[must_use]
+    pub fn mean_x(&self) -> f64 {
+        self.0[(0, 1)] / self.0[(0, 0)]
+    }
+
+    /// Mean square residual `delta - a (x + tau)` at some tau.
+    #[must_use]
+    pub fn mean_square(&self, tau: f64) -> f64 {
+        let row = Vector4::new(-tau, -1.0, 0.0, 1.0);
+        (row.dot(&(self.0 * row)) / self.weight()).max(0.0)
+    }
+}
+
+impl std::ops::Add for Moments {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+/// Weight of a residual under Huber's loss: 1 up to `limit`, then falling as its inverse.
+#[must_use]
+pub fn huber(residual: f64, limit: f64) -> f64 {
+    if residual.abs() <= limit { 1.0 } else { limit / residual.abs() }
+}
+
+/// Huber's limit in standard deviations: 95% efficient for a normal distribution. Source: Huber, *Robust Statistics*, 1981.
+pub const HUBER: f64 = 1.345;
+
+/// Standard deviation of a normal distribution over its median absolute deviation.
+pub const MAD_TO_SIGMA: f64 = 1.4826;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tau_is_exact_for_exact_changes_and_withstands_a_tenth_of_outliers() {
+        let change = |i: i32| {
+            let (x, a) = (f64::from(i % 17) * 0.1, f64::from(i % 23 - 11) * 0.01);
+            let outlier = if i % 10 == 3 { 0.5 } else { 0.0 };
+            Change { x, a, delta: a * (x + 0.7) + outlier }
+        };
+        let clean: Vec<_> = (0..2000).map(change).map(|c| Change { delta: c.a * (c.x + 0.7), ..c }).collect();
+        assert!((Moments::robust(&clean).tau().unwrap() - 0.7).abs() < 1e-9);
+        let dirty: Vec<_> = (0..2000).map(change).collect();
+        assert!((Moments::robust(&dirty).tau().unwrap() - 0.7).abs() < 0.05);
+    }
+
+    #[test]
+    fn nothing_compared_gives_no_tau() {
+        assert_eq!(Moments::robust(&[]).tau(), None);
+    }
+}
