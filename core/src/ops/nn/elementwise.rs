@@ -153,17 +153,20 @@ pub fn binary_f32(op: Binary, activation: Activation, axes: &Broadcast, a: &[f32
     Ok(())
 }
 
-/// Sum of two quantized values, quantized: `clamp(round_half_even(fma(b, factor_b, fma(a, factor_a, fixed))))`.
+/// Sum of two quantized values, quantized: `clamp(round_half_even(fma(a, factor_a, fma(b, factor_b, fixed))))`.
 ///
-/// Source: onnxruntime's `QLinearAdd` (MLAS `qladd`), whose order of operations this keeps, hence bit-exact agreement.
+/// Source: onnxruntime's `QLinearAdd` (MLAS `qladd`), whose order of fused multiply-adds this keeps, hence bit-exact
+/// agreement. Fused multiply-add is not promised by WGSL: a kernel takes the 65,536 results as a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ByteSum {
     /// `scale_a / scale_out`.
     pub factor_a: f32,
     /// `scale_b / scale_out`.
     pub factor_b: f32,
-    /// `zero_point_out - (factor_a zero_point_a + factor_b zero_point_b)`.
+    /// `zero_point_out - fma(factor_a, zero_point_a, factor_b zero_point_b)`.
     pub fixed: f32,
+    /// Whether [`ByteSum::value`] is given `b` first: the order matters to the last bit.
+    pub swapped: bool,
     /// Smallest result; above the byte's own limit where an activation was folded in.
     pub low: i32,
     /// Largest result.
@@ -176,21 +179,28 @@ impl ByteSum {
     pub fn new(a: QuantParams, b: QuantParams, out: QuantParams) -> Self {
         let factor_a = a.scale / out.scale;
         let factor_b = b.scale / out.scale;
-        let fixed = out.zero_point as f32 - (factor_a * a.zero_point as f32 + factor_b * b.zero_point as f32);
-        Self { factor_a, factor_b, fixed, low: out.low(), high: out.high() }
+        let fixed = out.zero_point as f32 - factor_a.mul_add(a.zero_point as f32, factor_b * b.zero_point as f32);
+        Self { factor_a, factor_b, fixed, swapped: false, low: out.low(), high: out.high() }
+    }
+
+    /// The same sum for callers that hold the second operand first.
+    #[must_use]
+    pub const fn swap(self) -> Self {
+        Self { swapped: !self.swapped, ..self }
     }
 
     /// The quantized sum of two quantized values.
     #[must_use]
-    pub fn value(&self, a: i32, b: i32) -> i32 {
-        let sum = (b as f32).mul_add(self.factor_b, (a as f32).mul_add(self.factor_a, self.fixed));
+    pub fn value(&self, first: i32, second: i32) -> i32 {
+        let (a, b) = if self.swapped { (second, first) } else { (first, second) };
+        let sum = (a as f32).mul_add(self.factor_a, (b as f32).mul_add(self.factor_b, self.fixed));
         sum.round_ties_even().clamp(self.low as f32, self.high as f32) as i32
     }
 }
 
-/// Product of two quantized values, quantized: `clamp(round_half_even((a - zero_a) (b - zero_b) factor) + zero_out)`.
+/// Product of two quantized values, quantized: `clamp(round_half_even(fma((a - zero_a) (b - zero_b), factor, zero_out)))`.
 ///
-/// Source: onnxruntime's `QLinearMul` (MLAS `qlmul`).
+/// Source: onnxruntime's `QLinearMul` (MLAS `qlmul`), bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ByteProduct {
     /// Zero point of the first operand.
@@ -218,9 +228,9 @@ impl ByteProduct {
     /// The quantized product of two quantized values.
     #[must_use]
     pub fn value(&self, a: i32, b: i32) -> i32 {
-        let product = ((a - self.zero_a) * (b - self.zero_b)) as f32 * self.factor;
-        let clamped = product.clamp((self.low - self.zero_out) as f32, (self.high - self.zero_out) as f32);
-        clamped.round_ties_even() as i32 + self.zero_out
+        let product = ((a - self.zero_a) * (b - self.zero_b)) as f32;
+        let sum = product.mul_add(self.factor, self.zero_out as f32);
+        sum.round_ties_even().clamp(self.low as f32, self.high as f32) as i32
     }
 }
 
@@ -243,7 +253,7 @@ mod tests {
         let sum = ByteSum::new(q(0.5, 0), q(0.5, 0), q(1.0, 10));
         assert_eq!([sum.value(1, 0), sum.value(1, 2), sum.value(255, 255)], [10, 12, 255]);
         let product = ByteProduct::new(q(0.5, 2), q(1.0, 0), q(1.0, 7));
-        assert_eq!([product.value(0, 3), product.value(3, 1), product.value(5, 1)], [4, 7, 9]);
+        assert_eq!([product.value(0, 3), product.value(3, 1), product.value(5, 1)], [4, 8, 8]);
     }
 
     #[test]
