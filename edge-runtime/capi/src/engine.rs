@@ -13,7 +13,7 @@ use crate::guard::guard;
 use crate::status::FathomStatus;
 
 /// Where the network runs.
-#[repr(u32)]
+#[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FathomBackend {
     /// A hardware GPU if there is one, else the CPU; `fathom_engine_backend` says which.
@@ -25,7 +25,7 @@ pub enum FathomBackend {
 }
 
 /// What the numbers of a network mean. Relative output is no distance: it has no unit, and an unknown shift and scale.
-#[repr(u32)]
+#[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FathomOutputKind {
     /// `1 / depth = scale (x + shift)`: larger is nearer.

@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::status::FathomStatus;
 
 /// How pixels lie in memory.
-#[repr(u32)]
+#[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FathomPixelFormat {
     /// 3 bytes a pixel: red, green, blue.

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 /// What a call came to. 0 is success.
-#[repr(u32)]
+#[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FathomStatus {
     /// Done; outputs are written.
