@@ -4,11 +4,21 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
-use fathom_runtime::network::{import, lower};
+use fathom_core::depth::OutputKind;
+use fathom_core::model::ChannelOrder;
+use fathom_runtime::network::{card::CardFacts, import, lower};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: plan MODEL.onnx")?;
-    let model = import::import(&std::fs::read(path)?, import::ImportOptions::default())?;
+    // A plan does not depend on what the numbers mean: files without a card may be looked at too.
+    let card = CardFacts {
+        channel_order: Some(ChannelOrder::Rgb),
+        mean: Some([0.0; 3]),
+        std: Some([1.0; 3]),
+        output_kind: Some(OutputKind::InverseDepth),
+        ..CardFacts::default()
+    };
+    let model = import::import(&std::fs::read(path)?, import::ImportOptions { card: Some(&card), ..Default::default() })?;
     print!("{}", lower::lower(&model.graph)?);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use fathom_core::ops::nn::activation::Activation;
 use fathom_core::ops::nn::elementwise::{Binary, ByteSum, Unary};
 use fathom_core::ops::nn::pad::PadMode;
+use fathom_core::ops::nn::resize::ResizeMode;
 
 use super::constant::Constant;
 use super::net::{Id, Net, Node, Number, Op};
@@ -95,6 +96,13 @@ impl Reach<'_> {
         let mut op = self.net.nodes[producer].op.clone();
         if let Op::Table(first) = &mut op {
             *first = first.then(table)?;
+            return self.absorb(producer, n, op, None);
+        }
+        if let Op::Resize { mode: ResizeMode::Linear | ResizeMode::Cubic { .. }, then, .. } = &mut op {
+            let (None, None, Number::Bytes(rounds_to)) = (&then, table.axis_from_end, self.net.number(node.inputs[0])) else {
+                return None;
+            };
+            *then = Some((rounds_to, table.clone()));
             return self.absorb(producer, n, op, None);
         }
         let channels_last = if matches!(op, Op::MatMul(_)) { 0 } else { 2 };

@@ -68,6 +68,8 @@ pub(super) enum Op {
         mode: ResizeMode,
         coordinates: Coordinates,
         scales: [f32; 2],
+        /// A table after rounding with these parameters.
+        then: Option<(QuantParams, Table)>,
     },
     Concat {
         axis: usize,

@@ -335,7 +335,9 @@ fn plain(op: &graph::Op) -> Option<Op> {
             Op::Pool { window: *window, pooling: Pooling::Average { count_include_pad: *count_include_pad } }
         }
         graph::Op::Reduce { kind, axes, .. } => Op::Reduce { reduction: *kind, axes: axes.clone() },
-        graph::Op::Resize { mode, coordinates, scales } => Op::Resize { mode: *mode, coordinates: *coordinates, scales: *scales },
+        graph::Op::Resize { mode, coordinates, scales } => {
+            Op::Resize { mode: *mode, coordinates: *coordinates, scales: *scales, then: None }
+        }
         graph::Op::Concat { axis } => Op::Concat { axis: *axis },
         graph::Op::Slice { starts, steps } => Op::Slice { starts: starts.clone(), steps: steps.clone() },
         graph::Op::Pad { before, after, mode } => Op::Pad { before: before.clone(), after: after.clone(), mode: *mode },

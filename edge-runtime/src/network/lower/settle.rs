@@ -65,7 +65,7 @@ fn cost(step: &Step, tensors: &[PlanTensor], weights: &[Weight]) -> Cost {
         StepOp::ConvTranspose { conv, .. } => conv.macs(),
         StepOp::MatMul(step) => step.product.macs(),
         StepOp::Pool(pool) => elements(step.output.0) * (pool.window.kernel[0] * pool.window.kernel[1]) as u64,
-        StepOp::Resize(resize) => elements(step.output.0) * (resize.tap_count() * resize.tap_count()) as u64,
+        StepOp::Resize { resize, .. } => elements(step.output.0) * (resize.tap_count() * resize.tap_count()) as u64,
         StepOp::Reduce(_) => elements(step.inputs[0].0),
         _ => elements(step.output.0),
     };

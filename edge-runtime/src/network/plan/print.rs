@@ -74,8 +74,9 @@ fn print_geometry(f: &mut Formatter<'_>, op: &StepOp) -> Result {
             write!(f, "{}", if pool.pooling == Pooling::Max { " max" } else { " mean" })?;
             print_window(f, &pool.window)
         }
-        StepOp::Resize(resize) => {
-            write!(f, " {:?} {:?} {}x{}", resize.mode, resize.coordinates, resize.output[0], resize.output[1])
+        StepOp::Resize { resize, then } => {
+            write!(f, " {:?} {:?} {}x{}", resize.mode, resize.coordinates, resize.output[0], resize.output[1])?;
+            print_table(f, then.as_ref().map(|(_, table)| table))
         }
         StepOp::Unary(unary) => write!(f, " {unary:?}"),
         StepOp::Table(table) => write!(f, " {}", tables(table)),

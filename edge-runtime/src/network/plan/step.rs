@@ -14,6 +14,7 @@ use fathom_core::ops::nn::pool::Pool;
 use fathom_core::ops::nn::reduce::Reduce;
 use fathom_core::ops::nn::resize::Resize;
 use fathom_core::ops::nn::softmax::Softmax;
+use fathom_core::quant::QuantParams;
 
 use super::{Cost, TensorId, WeightId};
 
@@ -58,7 +59,12 @@ pub enum StepOp {
     /// `x`. The mean of bytes is computed in floats, the largest as bytes.
     Pool(Pool),
     /// `x`. Interpolation of bytes is computed in floats, a nearest choice of equal quantization as bytes.
-    Resize(Resize),
+    Resize {
+        /// Geometry.
+        resize: Resize,
+        /// What follows on the bytes written (one table for all channels): results are first rounded with this quantization.
+        then: Option<(QuantParams, ByteTable)>,
+    },
     /// `x`, floats on the inside: with [`Unary::Identity`] it quantizes or dequantizes.
     Unary(Unary),
     /// `x`: bytes to bytes by table.
@@ -171,7 +177,7 @@ impl StepOp {
             Self::ConvTranspose { .. } => "conv-transpose",
             Self::MatMul(_) => "matmul",
             Self::Pool(_) => "pool",
-            Self::Resize(_) => "resize",
+            Self::Resize { .. } => "resize",
             Self::Unary(_) => "unary",
             Self::Table(_) => "table",
             Self::Binary { .. } => "binary",
@@ -213,6 +219,7 @@ impl StepOp {
             Self::Table(t) => t.entries().len(),
             Self::ByteSum { then, .. } | Self::ByteProduct { then, .. } => table(then),
             Self::Copy { table: t, .. } => table(t),
+            Self::Resize { then: Some((_, t)), .. } => t.entries().len(),
             op => op.arithmetic().map_or(0, Arithmetic::constant_bytes),
         }
     }

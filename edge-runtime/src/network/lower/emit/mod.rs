@@ -77,7 +77,7 @@ impl Emitter<'_> {
             Op::Unary(unary) => self.unary(node, *unary),
             Op::Binary(binary, activation) => self.binary(node, *binary, *activation),
             Op::Pool { window, pooling } => self.pool(node, *window, *pooling),
-            Op::Resize { mode, coordinates, scales } => self.resize(node, *mode, *coordinates, *scales),
+            Op::Resize { mode, coordinates, scales, then } => self.resize(node, *mode, *coordinates, *scales, then.as_ref()),
             Op::Reduce { reduction, axes } => self.reduce(node, *reduction, axes),
             Op::Softmax { axis } => self.softmax(node, *axis),
             Op::LayerNorm { epsilon, scale, bias } => self.layer_norm(node, *epsilon, scale, bias.as_ref()),

@@ -4,9 +4,11 @@ use fathom_core::ops::nn::Window;
 use fathom_core::ops::nn::pad::Pad;
 use fathom_core::ops::nn::pool::{Pool, Pooling};
 use fathom_core::ops::nn::resize::{Coordinates, Resize, ResizeMode};
+use fathom_core::quant::QuantParams;
 
 use super::{CHANNELS_LAST, Emitter};
 use crate::network::lower::net::Node;
+use crate::network::lower::table::Table;
 use crate::network::plan::StepOp;
 use crate::{Error, Result};
 
@@ -18,18 +20,24 @@ impl Emitter<'_> {
         self.spatial(node, StepOp::Pool(pool), x)
     }
 
-    pub(super) fn resize(&mut self, node: &Node, mode: ResizeMode, coordinates: Coordinates, scales: [f32; 2]) -> Result<()> {
+    pub(super) fn resize(
+        &mut self,
+        node: &Node,
+        mode: ResizeMode,
+        coordinates: Coordinates,
+        scales: [f32; 2],
+        then: Option<&(QuantParams, Table)>,
+    ) -> Result<()> {
         let x = self.map(node, node.inputs[0])?;
         let shape = self.net.shape(node.output);
         let resize = Resize { input: self.extents(x), output: [shape[2], shape[3]], mode, coordinates, scales };
-        if resize.input.height == resize.output[0]
-            && resize.input.width == resize.output[1]
-            && self.net.number(node.inputs[0]) == self.net.number(node.output)
-        {
+        let same_extents = [resize.input.height, resize.input.width] == resize.output;
+        if same_extents && self.net.number(node.inputs[0]) == self.net.number(node.output) && then.is_none() {
             let view = self.view(node.inputs[0])?;
             return self.define(node, view);
         }
-        self.spatial(node, StepOp::Resize(resize), x)
+        let then = then.map(|(quant, table)| (*quant, table.bytes.clone()));
+        self.spatial(node, StepOp::Resize { resize, then }, x)
     }
 
     pub(super) fn pad_border(&mut self, node: &Node, before: &[usize], after: &[usize], reflect: bool) -> Result<()> {
