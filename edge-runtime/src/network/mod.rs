@@ -1,7 +1,10 @@
 //! The network: import -> graph -> plan -> executor.
 
 pub mod card;
+pub mod cpu;
 pub mod export;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod graph;
 pub mod import;
 pub mod lower;

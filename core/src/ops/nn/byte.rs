@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// `u8` or `i8`: the storage of a quantized value.
-pub trait Byte: Copy + Send + Sync + std::fmt::Debug + PartialEq + Into<i32> + 'static {
+pub trait Byte: Copy + Default + Send + Sync + std::fmt::Debug + PartialEq + Into<i32> + 'static {
     /// Smallest value.
     const LOW: i32;
     /// Largest value.
