@@ -21,12 +21,12 @@ impl Prior {
     /// The broad prior of a camera of unknown focal length and a network whose output has this mean and spread.
     ///
     /// Focal length: horizontal fields of view of 30 to 110 degrees lie within two sigma of 60. Tau: the median of `x + tau`
-    /// is of the order of the output's spread. Scale: e^10 either way.
+    /// is of the order of the output's spread. Scale: e^30 either way.
     #[must_use]
     pub fn broad(width_px: u32, mean_x: f64, std_x: f64) -> Self {
         let fov_60 = (f64::from(width_px) / 2.0 / 30_f64.to_radians().tan()).ln();
         let centre = Theta { ln_scale: 0.0, tau: 2.0 * std_x - mean_x, ln_focal: fov_60 };
-        Self { centre, sigma: Vector3::new(10.0, 20.0 * std_x.max(f64::MIN_POSITIVE), 0.4) }
+        Self { centre, sigma: Vector3::new(30.0, 20.0 * std_x.max(f64::MIN_POSITIVE), 0.4) }
     }
 
     fn add_to(&self, sum: &mut Information, theta: &Theta) {

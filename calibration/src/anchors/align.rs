@@ -215,8 +215,8 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// Calls `each(one, two, derivatives of the position, gradient)` for every pixel that both frames show.
-    fn visit(&self, level: usize, motion: &Motion, skip: usize, each: &mut dyn FnMut(f64, f64, &Steps, Vector2<f64>)) {
+    /// Calls `each(first value, second value, derivatives of the position, second gradient)` for every pixel that both frames show.
+    fn visit(&self, level: usize, motion: &Motion, skip: usize, each: Visitor<'_>) {
         let (one, two) = &self.levels[level];
         let (width, height) = (f64::from(one.size.width), f64::from(one.size.height));
         let focal = motion.ln_focal.exp() * width;
@@ -308,6 +308,9 @@ impl<'a> Pair<'a> {
         Some(normal)
     }
 }
+
+/// What is done with each pixel that both frames show.
+type Visitor<'a> = &'a mut dyn FnMut(f64, f64, &Steps, Vector2<f64>);
 
 struct Steps {
     turned: Vector3<f64>,

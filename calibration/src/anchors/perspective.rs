@@ -72,7 +72,7 @@ mod tests {
             perspective.add(FovEstimate { fov_rad, ln_focal_sigma: 0.2 }, Size::new(640, 480));
         }
         let (mean, sigma) = perspective.estimate().unwrap();
-        assert!(sigma >= 0.1 && sigma < 0.2, "{sigma}");
+        assert!((0.1..0.2).contains(&sigma), "{sigma}");
         let fov = 2.0 * (320.0 / mean.exp()).atan();
         assert!((fov - 1.05).abs() < 0.01);
         perspective.add(FovEstimate { fov_rad: f64::NAN, ln_focal_sigma: 0.2 }, Size::new(640, 480));

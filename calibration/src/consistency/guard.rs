@@ -18,7 +18,15 @@ pub enum Fault {
         /// Least needed.
         limit: f64,
     },
-    /// Blurred, fogged, or of one colour: no detail to see depth by.
+    /// Out of focus or moved: even the sharpest edges spread far.
+    #[error("the picture is blurred: its sharpest edges change by {sharpness:.3} of its contrast a pixel, needed {limit:.3}")]
+    Blurred {
+        /// 99.8th percentile of the luminance gradient over the range of luminance.
+        sharpness: f64,
+        /// Least needed.
+        limit: f64,
+    },
+    /// Fogged, or of one colour: no detail to see depth by.
     #[error("the picture has no detail: strongest twentieth of gradients below {gradient:.1} levels a pixel, needed {limit:.1}")]
     Featureless {
         /// 95th percentile of the luminance gradient.
@@ -58,6 +66,10 @@ pub const LEAST_LIGHT: f64 = 20.0;
 /// 95th percentile of the gradient below which a picture has no detail, grey levels per pixel.
 pub const LEAST_DETAIL: f64 = 1.0;
 
+/// 99.8th percentile of the gradient over the range between the 5th and 95th percentile of luminance, per pixel: an edge
+/// across the whole range that is 25 pixels wide at the network's resolution.
+pub const LEAST_SHARPNESS: f64 = 0.04;
+
 /// Share of the output's spread that one plane must leave.
 pub const LEAST_RELIEF: f64 = 0.15;
 
@@ -67,12 +79,12 @@ pub const LEAST_SHOWN: f64 = 0.4;
 /// Mean difference of thumbnails below which two pictures are one, grey levels.
 pub const LEAST_DIFFERENCE: f64 = 1.0;
 
-/// Whether a picture is too dark or too featureless.
+/// Whether a picture is too dark, too featureless or blurred.
 #[must_use]
 pub fn picture_fault(source: &Source) -> Option<Fault> {
     let (width, height) = (source.size.width as usize, source.size.height as usize);
     let light: Vec<f32> = source.pixels.iter().map(luminance).collect();
-    let level = percentile_95(light.clone());
+    let level = percentile(light.clone(), 950);
     if level < LEAST_LIGHT {
         return Some(Fault::Dark { level, limit: LEAST_LIGHT });
     }
@@ -83,8 +95,13 @@ pub fn picture_fault(source: &Source) -> Option<Fault> {
             gradients.push(((light[i + 1] - light[i - 1]) / 2.0).hypot((light[i + width] - light[i - width]) / 2.0));
         }
     }
-    let gradient = if gradients.is_empty() { 0.0 } else { percentile_95(gradients) };
-    (gradient < LEAST_DETAIL).then_some(Fault::Featureless { gradient, limit: LEAST_DETAIL })
+    let gradient = percentile(gradients.clone(), 950);
+    if gradient < LEAST_DETAIL {
+        return Some(Fault::Featureless { gradient, limit: LEAST_DETAIL });
+    }
+    let contrast = (level - percentile(light, 50)).max(1.0);
+    let sharpness = percentile(gradients, 998) / contrast;
+    (sharpness < LEAST_SHARPNESS).then_some(Fault::Blurred { sharpness, limit: LEAST_SHARPNESS })
 }
 
 /// Whether one plane explains the output where it can be compared.
@@ -143,7 +160,10 @@ fn luminance(pixel: &[f32; 3]) -> f32 {
     0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]
 }
 
-fn percentile_95(mut values: Vec<f32>) -> f64 {
-    let index = values.len() * 95 / 100;
+fn percentile(mut values: Vec<f32>, per_mille: usize) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let index = (values.len() - 1) * per_mille / 1000;
     f64::from(*values.select_nth_unstable_by(index, f32::total_cmp).1)
 }

@@ -108,6 +108,12 @@ impl Pool {
         Some(TauEstimate { tau, sigma: variance.sqrt().hypot(systematic), mean_x, scatter, residual })
     }
 
+    /// What each frame says tau is, through one focal length.
+    #[must_use]
+    pub fn votes(&self, ln_focal: f64) -> Vec<f64> {
+        self.frames.items().iter().filter_map(|f| vote(f, ln_focal, self.kappa.value)).map(|v| v.tau).collect()
+    }
+
     /// Mean squared residual over the output's variance if tau were this, through the focal length nearest to `ln_focal`:
     /// the curve of the report. `None` without frames.
     #[must_use]
