@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment and the clock")]
 
 pub mod cases;
+pub mod oracle;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod require;
