@@ -1,10 +1,17 @@
 //! The plan on the CPU: fast loops and GEMM ([`CpuExecutor`]), or core's plain loops ([`ReferenceExecutor`]).
 
+mod conv;
+mod depthwise;
+mod epilogue;
 mod executor;
+mod gemm;
 mod memory;
+mod patches;
 mod port;
+mod prepared;
 mod reference;
 mod twin;
+mod work;
 
 pub use executor::CpuExecutor;
 pub use memory::Memory;

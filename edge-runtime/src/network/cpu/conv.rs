@@ -1,0 +1,274 @@
+//! Convolutions as matrix products over patches, tile by tile of output pixels.
+
+use fathom_core::ops::nn::conv::Conv2d;
+use fathom_core::ops::nn::pitch;
+
+use super::epilogue::{ByteFinish, FloatFinish, RealFinish, Residual, Row};
+use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats};
+use super::memory::{Operand, Output};
+use super::patches::Patches;
+use super::work::{Scratch, Workers, at_least};
+use crate::Result;
+use crate::network::plan::{Arithmetic, ByteArithmetic, Plan, Step, WeightId};
+
+/// A convolution with its weights packed, one matrix a group.
+#[derive(Debug)]
+pub(super) struct PreparedConv {
+    conv: Conv2d,
+    weights: Weights,
+}
+
+enum Weights {
+    Bytes { groups: Vec<PackedBytes>, zero: u8, flip: u8, finish: IntegerFinish },
+    Floats { groups: Vec<PackedFloats>, finish: FloatFinish },
+}
+
+/// What follows an integer sum.
+#[derive(Debug)]
+pub(super) enum IntegerFinish {
+    Byte(ByteFinish),
+    Real(RealFinish),
+}
+
+impl PreparedConv {
+    pub(super) fn new(
+        plan: &Plan,
+        step: &Step,
+        conv: &Conv2d,
+        weights: WeightId,
+        arithmetic: &Arithmetic,
+        kernels: &Kernels,
+    ) -> Result<Self> {
+        let elements = &plan.weight(weights).elements;
+        let layout = WeightLayout::of(conv);
+        let out = plan.tensor(step.output);
+        let signed_input = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
+        let weights = match arithmetic {
+            Arithmetic::Float(epilogue) => {
+                let w = floats(elements)?;
+                let pack = |g| kernels.pack_floats(layout.inner, layout.group_out, |k, n| layout.at(g, k, n).map_or(0.0, |i| w[i]));
+                Weights::Floats { groups: (0..conv.groups).map(pack).collect(), finish: FloatFinish::new(epilogue, 1.0, out.quant) }
+            }
+            Arithmetic::Bytes { zero_a, result, .. } => {
+                let w = bytes(elements)?;
+                let pack = |g| kernels.pack_bytes(layout.inner, layout.group_out, |k, n| layout.at(g, k, n).map_or(0, |i| w[i]));
+                let groups: Vec<PackedBytes> = (0..conv.groups).map(pack).collect();
+                // Signed bytes enter the kernel as unsigned ones, 128 higher.
+                let (zero, flip) = if signed_input { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
+                let sums: Vec<i32> = groups.iter().flat_map(|g| g.sums.iter().copied()).collect();
+                Weights::Bytes { groups, zero: zero as u8, flip, finish: IntegerFinish::new(result, &sums, zero, out.quant) }
+            }
+        };
+        Ok(Self { conv: *conv, weights })
+    }
+
+    /// Bytes of the packed weights.
+    pub(super) fn size(&self) -> usize {
+        match &self.weights {
+            Weights::Bytes { groups, .. } => groups.iter().map(PackedBytes::size).sum(),
+            Weights::Floats { groups, .. } => groups.iter().map(PackedFloats::size).sum(),
+        }
+    }
+
+    pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
+        let failure = std::sync::Mutex::new(None);
+        let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch, floats: out.tensor.quant.is_none() };
+        let chunk = TILE_PIXELS * out.tensor.pitch;
+        let keep = |result: Result<()>| {
+            if let (Err(error), Ok(mut slot)) = (result, failure.lock()) {
+                slot.get_or_insert(error);
+            }
+        };
+        if tile.floats {
+            workers.chunks(out.f32(), chunk, |i, rows, scratch| keep(tile.run(i * TILE_PIXELS, TileRows::Floats(rows), scratch)));
+        } else {
+            workers.chunks(out.bytes, chunk, |i, rows, scratch| keep(tile.run(i * TILE_PIXELS, TileRows::Bytes(rows), scratch)));
+        }
+        failure.into_inner().ok().flatten().map_or(Ok(()), Err)
+    }
+}
+
+/// Output pixels of a tile: one row block of the kernel, so that patches and sums stay in the first caches.
+const TILE_PIXELS: usize = 64;
+
+/// What all tiles of one run share.
+struct Tile<'a, 'm> {
+    this: &'a PreparedConv,
+    kernels: &'a Kernels,
+    inputs: &'a [Operand<'m>],
+    out_pitch: usize,
+    floats: bool,
+}
+
+/// A tile's rows in the result, at its pitch.
+pub(super) enum TileRows<'a> {
+    Floats(&'a mut [f32]),
+    Bytes(&'a mut [u8]),
+}
+
+impl TileRows<'_> {
+    /// Rows begun.
+    pub(super) fn count(&self, pitch: usize) -> usize {
+        match self {
+            Self::Floats(rows) => rows.len().div_ceil(pitch),
+            Self::Bytes(rows) => rows.len().div_ceil(pitch),
+        }
+    }
+
+    /// Part of a row; `own` are the columns of the whole row, whose padding is zeroed if the pitch is its own.
+    pub(super) fn columns(&mut self, start: usize, columns: std::ops::Range<usize>) -> Row<'_> {
+        match self {
+            Self::Floats(rows) => Row::Floats(&mut rows[start + columns.start..start + columns.end]),
+            Self::Bytes(rows) => Row::Bytes(&mut rows[start + columns.start..start + columns.end]),
+        }
+    }
+
+    pub(super) fn clear(&mut self, start: usize, lanes: std::ops::Range<usize>) {
+        match self {
+            Self::Floats(rows) => rows[start + lanes.start..start + lanes.end].fill(0.0),
+            Self::Bytes(rows) => rows[start + lanes.start..start + lanes.end].fill(0),
+        }
+    }
+}
+
+impl Tile<'_, '_> {
+    fn run(&self, first: usize, mut rows: TileRows<'_>, scratch: &mut Scratch) -> Result<()> {
+        let conv = &self.this.conv;
+        let count = rows.count(self.out_pitch);
+        let group_out = conv.out_channels / conv.groups;
+        let x = &self.inputs[0];
+        for group in 0..conv.groups {
+            let patches = self.patches(group);
+            let columns = group * group_out..(group + 1) * group_out;
+            match &self.this.weights {
+                Weights::Bytes { groups, zero, flip, finish } => {
+                    let inner = patches.row_len();
+                    let sums = at_least(&mut scratch.byte_sums, count * group_out);
+                    if patches.is_identity() && *flip == 0 && conv.groups == 1 {
+                        let from = first * patches.pitch;
+                        let data = &x.bytes[from..from + (count - 1) * patches.pitch + inner];
+                        self.kernels.multiply_bytes(Rows { data, count, stride: patches.pitch }, &groups[group], sums)?;
+                    } else {
+                        let data = at_least(&mut scratch.bytes, count * inner);
+                        patches.gather(&x.bytes, first, zero ^ flip, data);
+                        if *flip != 0 {
+                            data.iter_mut().for_each(|b| *b ^= flip);
+                        }
+                        self.kernels.multiply_bytes(Rows { data, count, stride: inner }, &groups[group], sums)?;
+                    }
+                    for (i, sums) in sums.chunks(group_out).enumerate() {
+                        let start = i * self.out_pitch;
+                        finish.row(sums, columns.clone(), self.residual(first + i, &columns), rows.columns(start, columns.clone()));
+                    }
+                }
+                Weights::Floats { groups, finish } => {
+                    let inner = patches.row_len();
+                    let sums = at_least(&mut scratch.float_sums, count * group_out);
+                    if patches.is_identity() && x.quant().is_none() && conv.groups == 1 {
+                        let from = first * patches.pitch;
+                        let data = &x.f32()[from..from + (count - 1) * patches.pitch + inner];
+                        self.kernels.multiply_floats(Rows { data, count, stride: patches.pitch }, &groups[group], sums)?;
+                    } else {
+                        let data = at_least(&mut scratch.floats, count * inner);
+                        self.gather_reals(&patches, first, &mut scratch.bytes, data);
+                        self.kernels.multiply_floats(Rows { data, count, stride: inner }, &groups[group], sums)?;
+                    }
+                    for (i, sums) in sums.chunks_mut(group_out).enumerate() {
+                        let start = i * self.out_pitch;
+                        finish.row(sums, columns.clone(), self.residual(first + i, &columns), rows.columns(start, columns.clone()));
+                    }
+                }
+            }
+        }
+        if self.out_pitch == pitch(conv.out_channels) {
+            (0..count).for_each(|i| rows.clear(i * self.out_pitch, conv.out_channels..self.out_pitch));
+        }
+        Ok(())
+    }
+
+    fn patches(&self, group: usize) -> Patches {
+        let conv = &self.this.conv;
+        let x = self.inputs[0].tensor;
+        let whole = Patches::whole(conv.input, x.pitch, conv.window, conv.output().width);
+        if conv.groups == 1 { whole } else { Patches { channels: (group * conv.group_channels(), conv.group_channels()), ..whole } }
+    }
+
+    /// Patches as reals, dequantized if the input is bytes.
+    fn gather_reals(&self, patches: &Patches, first: usize, bytes: &mut Vec<u8>, data: &mut [f32]) {
+        let x = &self.inputs[0];
+        let Some(quant) = x.quant() else { return patches.gather(x.f32(), first, 0.0, data) };
+        let levels = at_least(bytes, data.len());
+        patches.gather(&x.bytes, first, super::memory::bits(quant, 0.0), levels);
+        let value = |b: u8| if quant.signed { i32::from(b.cast_signed()) } else { i32::from(b) };
+        data.iter_mut().zip(levels).for_each(|(real, b)| *real = quant.dequantize(value(*b)));
+    }
+
+    fn residual(&self, pixel: usize, columns: &std::ops::Range<usize>) -> Residual<'_> {
+        match self.inputs.get(1) {
+            None => Residual::None,
+            Some(other) => residual_row(other, pixel * other.tensor.pitch, columns),
+        }
+    }
+}
+
+/// Part of a residual's row that starts at element `start`.
+pub(super) fn residual_row<'a>(other: &'a Operand<'_>, start: usize, columns: &std::ops::Range<usize>) -> Residual<'a> {
+    let range = start + columns.start..start + columns.end;
+    match other.quant() {
+        None => Residual::Floats(&other.f32()[range]),
+        Some(quant) => Residual::Bytes(&other.bytes[range], quant),
+    }
+}
+
+impl IntegerFinish {
+    pub(super) fn new(result: &ByteArithmetic, column_sums: &[i32], zero: i32, out: Option<fathom_core::quant::QuantParams>) -> Self {
+        match result {
+            ByteArithmetic::Byte(epilogue) => Self::Byte(ByteFinish::new(epilogue, column_sums, zero, out.is_some_and(|q| q.signed))),
+            ByteArithmetic::Real(epilogue) => Self::Real(RealFinish::new(epilogue, column_sums, zero, out)),
+        }
+    }
+
+    pub(super) fn row(&self, sums: &[i32], columns: std::ops::Range<usize>, residual: Residual<'_>, out: Row<'_>) {
+        match (self, out) {
+            (Self::Byte(finish), Row::Bytes(out)) => finish.row(sums, columns, residual, out),
+            (Self::Real(finish), out) => finish.row(sums, columns, residual, out),
+            (Self::Byte(_), Row::Floats(_)) => {}
+        }
+    }
+}
+
+/// Where the weights of a group's matrix lie.
+struct WeightLayout {
+    /// Rows of the matrix.
+    inner: usize,
+    /// Its columns.
+    group_out: usize,
+    taps: usize,
+    group_in: usize,
+    /// Channels of a tap in the matrix: with padding lanes if there is one group.
+    lanes: usize,
+}
+
+impl WeightLayout {
+    fn of(conv: &Conv2d) -> Self {
+        let group_in = conv.group_channels();
+        let lanes = if conv.groups == 1 { pitch(group_in) } else { group_in };
+        let taps = conv.window.kernel[0] * conv.window.kernel[1];
+        Self { inner: taps * lanes, group_out: conv.out_channels / conv.groups, taps, group_in, lanes }
+    }
+
+    /// Index of the weight at row `k`, column `n` of a group's matrix; `None` in padding lanes.
+    fn at(&self, group: usize, k: usize, n: usize) -> Option<usize> {
+        let (tap, c) = (k / self.lanes, k % self.lanes);
+        (c < self.group_in).then_some(((group * self.group_out + n) * self.taps + tap) * self.group_in + c)
+    }
+}
+
+impl std::fmt::Debug for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes { groups, .. } => write!(f, "{} byte matrices", groups.len()),
+            Self::Floats { groups, .. } => write!(f, "{} float matrices", groups.len()),
+        }
+    }
+}

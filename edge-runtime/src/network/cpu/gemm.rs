@@ -1,0 +1,147 @@
+//! Matrix products by the crate `rten-gemm`: VNNI, AVX-512, AVX2, NEON dot product, or plain loops.
+
+use fathom_core::tensor::Elements;
+use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_tensor::NdTensorView;
+
+use crate::{Error, Result};
+
+/// The kernels of this machine.
+pub(super) struct Kernels {
+    bytes: GemmExecutor<u8, i8, i32>,
+    floats: GemmExecutor<f32, f32, f32>,
+}
+
+/// A second operand `[inner, columns]`, packed for the byte kernel.
+pub(super) struct PackedBytes {
+    packed: PackedBMatrix<i8>,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+    /// Per column, the sum over the inner axis: what a zero point of the first operand is multiplied with.
+    pub(super) sums: Vec<i32>,
+}
+
+/// A second operand `[inner, columns]`, packed for the float kernel.
+pub(super) struct PackedFloats {
+    packed: PackedBMatrix<f32>,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+}
+
+/// Rows of a first operand, each `inner` elements, `stride` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, T> {
+    pub(super) data: &'a [T],
+    pub(super) count: usize,
+    pub(super) stride: usize,
+}
+
+impl Kernels {
+    pub(super) fn new() -> Self {
+        Self { bytes: GemmExecutor::default(), floats: GemmExecutor::default() }
+    }
+
+    /// Packs `[inner, columns]` given element by element.
+    pub(super) fn pack_bytes(&self, inner: usize, columns: usize, at: impl Fn(usize, usize) -> i8) -> PackedBytes {
+        let dense: Vec<i8> = (0..inner).flat_map(|k| (0..columns).map(move |n| (k, n))).map(|(k, n)| at(k, n)).collect();
+        let mut sums = vec![0_i32; columns];
+        for row in dense.chunks(columns.max(1)) {
+            sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += i32::from(w));
+        }
+        let packed = self.bytes.prepack_b(NdTensorView::from_data([inner, columns], dense.as_slice()));
+        PackedBytes { packed, inner, columns, sums }
+    }
+
+    /// As [`Kernels::pack_bytes`], for floats.
+    pub(super) fn pack_floats(&self, inner: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> PackedFloats {
+        let dense: Vec<f32> = (0..inner).flat_map(|k| (0..columns).map(move |n| (k, n))).map(|(k, n)| at(k, n)).collect();
+        let packed = self.floats.prepack_b(NdTensorView::from_data([inner, columns], dense.as_slice()));
+        PackedFloats { packed, inner, columns }
+    }
+
+    /// `out = rows b`, exact: where the kernel may saturate (no VNNI), the first operand is halved and the rest added.
+    pub(super) fn multiply_bytes(&self, rows: Rows<'_, u8>, b: &PackedBytes, out: &mut [i32]) -> Result<()> {
+        if !self.bytes.may_saturate() {
+            return self.multiply_raw(rows, b, 0, out);
+        }
+        // Pairs of products stay within i16 for operands up to 127: x = 2 (x >> 1) + (x & 1).
+        let part = |f: fn(u8) -> u8| rows.data.iter().map(|&x| f(x)).collect::<Vec<u8>>();
+        self.multiply_raw(Rows { data: &part(|x| x >> 1), ..rows }, b, 0, out)?;
+        out.iter_mut().for_each(|x| *x *= 2);
+        self.multiply_raw(Rows { data: &part(|x| x & 1), ..rows }, b, 1, out)
+    }
+
+    fn multiply_raw(&self, rows: Rows<'_, u8>, b: &PackedBytes, beta: i32, out: &mut [i32]) -> Result<()> {
+        let a = NdTensorView::from_slice_with_strides([rows.count, b.inner], rows.data, [rows.stride, 1]).map_err(|e| refused(&e))?;
+        let options = GemmOptions { beta, ..GemmOptions::default() };
+        self.bytes.gemm(out, GemmInputA::Unpacked(a), GemmInputB::Packed(&b.packed), options).map_err(|e| refused(&e))
+    }
+
+    /// `out = rows b`.
+    pub(super) fn multiply_floats(&self, rows: Rows<'_, f32>, b: &PackedFloats, out: &mut [f32]) -> Result<()> {
+        let a = NdTensorView::from_slice_with_strides([rows.count, b.inner], rows.data, [rows.stride, 1]).map_err(|e| refused(&e))?;
+        self.floats.gemm(out, GemmInputA::Unpacked(a), GemmInputB::Packed(&b.packed), GemmOptions::default()).map_err(|e| refused(&e))
+    }
+}
+
+impl std::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernels({}, {})", self.bytes.kernel_name(), self.floats.kernel_name())
+    }
+}
+
+impl PackedBytes {
+    /// Bytes it occupies, to a panel's rounding.
+    pub(super) const fn size(&self) -> usize {
+        self.inner * self.columns.next_multiple_of(32) + 4 * self.columns
+    }
+}
+
+impl PackedFloats {
+    /// Bytes it occupies, to a panel's rounding.
+    pub(super) const fn size(&self) -> usize {
+        4 * self.inner * self.columns.next_multiple_of(16)
+    }
+}
+
+/// The weights of a step as floats.
+pub(super) fn floats(elements: &Elements) -> Result<&[f32]> {
+    match elements {
+        Elements::F32(v) => Ok(v),
+        other => Err(wrong_type(other, "f32")),
+    }
+}
+
+/// The weights of a step as signed bytes.
+pub(super) fn bytes(elements: &Elements) -> Result<&[i8]> {
+    match elements {
+        Elements::I8(v) => Ok(v),
+        other => Err(wrong_type(other, "i8")),
+    }
+}
+
+fn wrong_type(found: &Elements, expected: &'static str) -> Error {
+    fathom_core::Error::ElementType { what: "weights", got: found.element().name(), expected }.into()
+}
+
+fn refused(error: &dyn std::fmt::Debug) -> Error {
+    Error::Backend { wanted: "cpu", message: format!("matrix product refused: {error:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extreme_bytes_do_not_saturate() {
+        let kernels = Kernels::new();
+        for (rows, inner, columns) in [(1, 1, 1), (3, 5, 7), (65, 257, 33)] {
+            for weight in [-128_i8, 127] {
+                let b = kernels.pack_bytes(inner, columns, |_, _| weight);
+                let mut out = vec![0; rows * columns];
+                kernels.multiply_bytes(Rows { data: &vec![255; rows * inner], count: rows, stride: inner }, &b, &mut out).unwrap();
+                assert!(out.iter().all(|&x| x == 255 * i32::from(weight) * inner as i32), "{rows} x {inner} x {columns} of {weight}");
+            }
+        }
+    }
+}
