@@ -40,7 +40,7 @@ pub struct FrameAnchors<'a> {
     /// Distances measured at its pixels.
     pub range: &'a [RangePoint],
     /// Gravity in its camera frame, any length.
-    pub gravity: Option<Vector3<f64>>,
+    pub gravity: Option<[f64; 3]>,
 }
 
 /// Calibrates one camera with one network.
@@ -102,7 +102,7 @@ impl<'m> Calibrator<'m> {
         }
         self.range.add(&glance.output, anchors.range)?;
         if let Some(gravity) = anchors.gravity {
-            self.floor.add(&glance.output, &gravity)?;
+            self.floor.add(&glance.output, &Vector3::from(gravity))?;
         }
         if !self.network_responds() {
             return Ok(None);

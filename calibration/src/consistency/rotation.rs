@@ -3,17 +3,17 @@
 //! Under a rotation R a point on ray r keeps its place and its depth grows by `rho`, the third component of `R r`. With
 //! `a = 1 - 1/rho` (inverse depth) or `a = 1 - rho` (depth), a network that sees the turned view correctly changes its
 //! output at the point by `delta = x - x' = a (x + tau)`: linear in tau, no geometry needed. What a frame says is kept as
-//! the 4 x 4 matrix of weighted products of `(a, a x, 1, delta)`, from which every variant of the estimate follows.
+//! the 5 x 5 matrix of weighted products of `(a, a x, 1, x, delta)`, from which every variant of the estimate follows.
 
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};
-use nalgebra::{Matrix4, UnitQuaternion, Vector4};
+use nalgebra::{Matrix5, UnitQuaternion, Vector5};
 
 use crate::scene::{median, sample};
 
-/// Weighted products of `(a, a x, 1, delta)` over the points of one view.
+/// Weighted products of `(a, a x, 1, x, delta)` over the points of one view.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moments(pub Matrix4<f64>);
+pub struct Moments(pub Matrix5<f64>);
 
 /// One comparison: how the output at a point should and does change.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,9 +70,9 @@ impl Moments {
     }
 
     fn weighted(changes: &[Change], weight: impl Fn(&Change) -> f64) -> Self {
-        let mut sum = Matrix4::zeros();
+        let mut sum = Matrix5::zeros();
         for change in changes {
-            let row = Vector4::new(change.a, change.a * change.x, 1.0, change.delta);
+            let row = Vector5::new(change.a, change.a * change.x, 1.0, change.x, change.delta);
             sum.ger(weight(change), &row, &row, 1.0);
         }
         Self(sum)
@@ -94,7 +94,7 @@ impl Moments {
     #[must_use]
     pub fn tau(&self) -> Option<f64> {
         let m = &self.0;
-        (m[(0, 0)] > 0.0).then(|| (m[(0, 3)] - m[(0, 1)]) / m[(0, 0)])
+        (m[(0, 0)] > 0.0).then(|| (m[(0, 4)] - m[(0, 1)]) / m[(0, 0)])
     }
 
     /// Mean of x, weighted as tau is: `sum w a^2 x / sum w a^2`.
@@ -106,7 +106,7 @@ impl Moments {
     /// Mean square residual `delta - a (x + tau)` at some tau.
     #[must_use]
     pub fn mean_square(&self, tau: f64) -> f64 {
-        let row = Vector4::new(-tau, -1.0, 0.0, 1.0);
+        let row = Vector5::new(-tau, -1.0, 0.0, 0.0, 1.0);
         (row.dot(&(self.0 * row)) / self.weight()).max(0.0)
     }
 }
