@@ -20,6 +20,20 @@ pub struct Slice<'a> {
     pub bytes: u64,
 }
 
+impl Slice<'_> {
+    /// `bytes` from `offset` within this range, rounded up to whole words.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if that reaches beyond its end.
+    pub fn part(&self, offset: u64, bytes: u64) -> Result<Self> {
+        let bytes = bytes.max(1).next_multiple_of(4);
+        match offset.checked_add(bytes) {
+            Some(end) if end <= self.bytes => Ok(Self { offset: self.offset + offset, bytes, ..*self }),
+            _ => Err(Error::Length { what: "part of device memory", got: self.bytes, expected: offset.saturating_add(bytes) }),
+        }
+    }
+}
+
 impl Buffer {
     /// Constants of the network, copied to the device once. The length is rounded up to a word; empty becomes one word.
     ///

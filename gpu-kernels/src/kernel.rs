@@ -1,7 +1,5 @@
 //! What a kernel is, and what one launch of it needs: plain data, checked without a device.
 
-use fathom_core::tensor::Element;
-
 /// A kernel: a complete WGSL file, and what its launch half promises about it. Its entry points differ in how they load.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
@@ -166,10 +164,13 @@ impl Launch {
     }
 }
 
-/// Bytes that `count` elements take in a binding: whole words.
+/// Workgroups of `size` invocations for `count` items, as a plane that no device finds too wide. Kernels number the items
+/// `(group.y * groups.x + group.x) * size + local.x`.
 #[must_use]
-pub const fn binding_bytes(element: Element, count: usize) -> u64 {
-    (count * element.bytes()).next_multiple_of(4) as u64
+pub const fn linear(count: usize, size: u32) -> [u32; 3] {
+    let groups = (count as u64).div_ceil(size as u64);
+    let wide = if groups < 32_768 { groups } else { 32_768 };
+    if wide == 0 { [0, 1, 1] } else { [wide as u32, groups.div_ceil(wide) as u32, 1] }
 }
 
 #[cfg(test)]

@@ -114,11 +114,19 @@ impl Frame {
     /// # Errors
     /// [`Error::Lost`] or [`Error::Refused`].
     pub fn run(&self, gpu: &Gpu, outputs: &mut ReadBack) -> Result<()> {
+        self.run_marks(gpu, 0..self.marks, outputs)
+    }
+
+    /// As [`Frame::run`], for the dispatches of some marks alone: to look at what lies between them.
+    ///
+    /// # Errors
+    /// As [`Frame::run`].
+    pub fn run_marks(&self, gpu: &Gpu, marks: std::ops::Range<usize>, outputs: &mut ReadBack) -> Result<()> {
         gpu.check()?;
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("frame") });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame"), timestamp_writes: None });
-            self.dispatches.iter().for_each(|dispatch| dispatch.encode(&mut pass));
+            self.dispatches.iter().filter(|d| marks.contains(&d.mark)).for_each(|dispatch| dispatch.encode(&mut pass));
         }
         outputs.copy(&mut encoder);
         gpu.queue.submit([encoder.finish()]);

@@ -135,7 +135,7 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Prepared {
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
         .with("WG_X", workgroup[0])
         .with("WG_Y", workgroup[1])
-        .with("RESIDUAL", f64::from(u8::from(step.finish.has_residual())))
-        .with("REAL", f64::from(u8::from(step.real())));
+        .with("RESIDUAL", u8::from(step.finish.has_residual()))
+        .with("REAL", u8::from(step.real()));
     Prepared { launch, constants }
 }

@@ -147,8 +147,8 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
         .entry(if quads { "main_quads" } else { "main_words" })
         .with("WG_X", workgroup[0])
         .with("WG_Y", workgroup[1])
-        .with("SIGNED", f64::from(u8::from(step.signed)))
-        .with("RESIDUAL", f64::from(u8::from(step.finish.has_residual())))
-        .with("REAL", f64::from(u8::from(step.real())));
+        .with("SIGNED", u8::from(step.signed))
+        .with("RESIDUAL", u8::from(step.finish.has_residual()))
+        .with("REAL", u8::from(step.real()));
     Some(Prepared { launch, constants })
 }

@@ -5,7 +5,6 @@
 
 use fathom_core::ops::nn::Activation;
 use fathom_core::ops::nn::byte::{Byte, ByteTable};
-use fathom_core::ops::nn::elementwise::{ByteProduct, ByteSum};
 use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue, RealEpilogue};
 
 /// What becomes of an integer sum.
@@ -80,8 +79,7 @@ impl Finish<'_> {
         let mut bytes = own.as_ref().map_or_else(Vec::new, |table| table.entries().to_vec());
         let count = (bytes.len() / 256) as u32;
         if let Some(sum) = &epilogue.residual {
-            let pairs = if *signed { sum_pairs::<i8>(sum, epilogue.then.as_ref()) } else { sum_pairs::<u8>(sum, epilogue.then.as_ref()) };
-            bytes.extend(pairs);
+            bytes.extend(pairs([*signed; 3], |own, other| sum.value(own, other), epilogue.then.as_ref()));
         }
         (count, bytes)
     }
@@ -104,22 +102,16 @@ pub const fn range(activation: Activation) -> [f32; 2] {
     }
 }
 
-/// `then[sum(a, b)]` for every pair of bytes, at `256 bits(a) + bits(b)`.
+/// `then[value(a, b)]` for every pair of bytes, at `256 bits(a) + bits(b)`: a
+/// [`fathom_core::ops::nn::elementwise::ByteSum`] or
+/// [`fathom_core::ops::nn::elementwise::ByteProduct`], evaluated. `signed` tells which of `a`, `b` and the result are `i8`.
 #[must_use]
-pub fn sum_pairs<B: Byte>(sum: &ByteSum, then: Option<&ByteTable>) -> Vec<u8> {
-    pairs(|a: B, b: B| B::clamped(sum.value(a.into(), b.into())), then)
-}
-
-/// `then[product(a, b)]` for every pair of bytes, at `256 bits(a) + bits(b)`.
-#[must_use]
-pub fn product_pairs<B: Byte>(product: &ByteProduct, then: Option<&ByteTable>) -> Vec<u8> {
-    pairs(|a: B, b: B| B::clamped(product.value(a.into(), b.into())), then)
-}
-
-fn pairs<B: Byte>(value: impl Fn(B, B) -> B, then: Option<&ByteTable>) -> Vec<u8> {
+pub fn pairs(signed: [bool; 3], value: impl Fn(i32, i32) -> i32, then: Option<&ByteTable>) -> Vec<u8> {
+    let number = |bits: u8, signed: bool| if signed { i32::from(bits.cast_signed()) } else { i32::from(bits) };
+    let result = |q: i32| if signed[2] { i8::clamped(q).bits() } else { u8::clamped(q).bits() };
     let bits = (0..=255_u8).flat_map(|a| (0..=255_u8).map(move |b| (a, b)));
     bits.map(|(a, b)| {
-        let q = value(B::from_bits(a), B::from_bits(b)).bits();
+        let q = result(value(number(a, signed[0]), number(b, signed[1])));
         then.map_or(q, |table| table.look_up(0, q))
     })
     .collect()

@@ -4,16 +4,44 @@
 //! `[height, width, channels]` with a pitch of whole words (four bytes, or one float); tensors that are part of another lie
 //! at an offset in its memory ([`Lay`]).
 
+pub mod binary;
+pub mod byte_pair;
 pub mod conv_bytes;
+pub mod conv_depthwise;
 pub mod conv_dot4;
 pub mod conv_spread;
+pub mod conv_transpose_bytes;
+pub mod copy;
 pub mod epilogue;
+mod operand;
+pub mod pad;
+pub mod pool;
+pub mod resize;
+pub mod table;
+pub mod unary;
+
+pub use operand::Operand;
 
 use crate::Kernel;
 use crate::kernel::Launch;
 
 /// Every kernel of this folder.
-pub const KERNELS: &[&Kernel] = &[&conv_dot4::KERNEL, &conv_spread::KERNEL];
+pub const KERNELS: &[&Kernel] = &[
+    &binary::KERNEL,
+    &byte_pair::KERNEL,
+    &conv_depthwise::KERNEL,
+    &conv_dot4::KERNEL,
+    &conv_spread::KERNEL,
+    &conv_transpose_bytes::KERNEL,
+    &copy::BYTES,
+    &copy::FILL,
+    &copy::WORDS,
+    &pad::KERNEL,
+    &pool::KERNEL,
+    &resize::KERNEL,
+    &table::KERNEL,
+    &unary::KERNEL,
+];
 
 /// Where a tensor lies within the memory that is bound for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

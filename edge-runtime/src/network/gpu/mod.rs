@@ -1,0 +1,191 @@
+//! The plan on a GPU: every frame is one submission over one arena.
+//!
+//! [`tasks`] turns each step into launches; [`memory`] places constants and the arena; [`border`] crosses between the graph's
+//! layout and the plan's. What is left here is the sequence.
+
+mod border;
+mod memory;
+mod tactic;
+mod tasks;
+
+use std::sync::Arc;
+
+use fathom_core::tensor::Tensor;
+use fathom_gpu::Gpu;
+use fathom_gpu::cache::{Pipelines, Start};
+use fathom_gpu::recorder::{Frame, ReadBack, Recorder};
+
+use crate::network::plan::Plan;
+use crate::{Error, Result};
+use memory::Memory;
+pub use tactic::{Tactic, Tactics};
+use tasks::Task;
+
+/// How a plan is put on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Most work of one dispatch, multiply-accumulates or elements: small boards lose a device that is held for long.
+    pub work_per_dispatch: u64,
+    /// An earlier [`GpuExecutor::store`]: compiled pipelines and chosen tactics. Untrusted; rebuilt if it does not fit.
+    pub stored: Option<Vec<u8>>,
+}
+
+impl Default for GpuOptions {
+    /// A quarter of a billion multiplications a dispatch: 20 ms on the slowest board (Jetson Nano), 1 s being its limit.
+    fn default() -> Self {
+        Self { work_per_dispatch: 1 << 28, stored: None }
+    }
+}
+
+/// A plan on a device, ready to run frame after frame.
+pub struct GpuExecutor {
+    plan: Arc<Plan>,
+    options: GpuOptions,
+    gpu: Arc<Gpu>,
+    loaded: Loaded,
+    tactics: Tactics,
+}
+
+/// What is lost with the device.
+struct Loaded {
+    pipelines: Pipelines,
+    memory: Memory,
+    frame: Frame,
+    outputs: ReadBack,
+}
+
+impl GpuExecutor {
+    /// Compiles the kernels and uploads the constants, with default options.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedOp`] naming a step that has no kernel, or the device's complaint.
+    pub fn new(plan: Arc<Plan>, gpu: Arc<Gpu>) -> Result<Self> {
+        Self::with_options(plan, gpu, GpuOptions::default())
+    }
+
+    /// As [`GpuExecutor::new`].
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::new`].
+    pub fn with_options(plan: Arc<Plan>, gpu: Arc<Gpu>, options: GpuOptions) -> Result<Self> {
+        let pipelines = Pipelines::open(&gpu, fathom_gpu::ALL, options.stored.as_deref());
+        let tactics = Tactics::from_notes(pipelines.notes(), &plan).unwrap_or_else(|| Tactics::default_for(&plan, &gpu));
+        let loaded = load(&plan, &gpu, pipelines, &tactics, options.work_per_dispatch)?;
+        Ok(Self { plan, options, gpu, loaded, tactics })
+    }
+
+    /// Runs the network on one normalised image.
+    ///
+    /// * `image`: f32, the shape of the graph's input, `[1, 3, height, width]`.
+    /// * Returns the graph's outputs in its own layout, f32.
+    ///
+    /// A device that was lost is set up once more; if it is lost again, that is the error.
+    ///
+    /// # Errors
+    /// [`fathom_core::Error::Shape`] if the image is not the graph's input; [`fathom_gpu::Error`] if the device fails.
+    pub fn run(&mut self, image: &Tensor) -> Result<Vec<Tensor>> {
+        let input = border::pack(&self.plan, image)?;
+        match self.submit(&input) {
+            Err(Error::Gpu(fathom_gpu::Error::Lost { message, .. })) => {
+                log::warn!("device lost ({message}); setting it up once more");
+                self.rebuild()?;
+                self.submit(&input)?;
+            }
+            other => other?,
+        }
+        let outputs = self.plan.outputs.iter().enumerate();
+        outputs.map(|(i, port)| border::unpack(&self.plan, port, self.loaded.outputs.bytes(i))).collect()
+    }
+
+    /// As [`GpuExecutor::run`], one submission a step; `observe` is called after each with its index and the bytes of its
+    /// output, from the first row of channels to the end of the last, as `PlanTensor` lays them out.
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::run`], but a lost device is an error at once.
+    pub fn run_observed(&mut self, image: &Tensor, observe: &mut dyn FnMut(usize, &[u8])) -> Result<()> {
+        self.loaded.memory.write_input(&self.gpu, &self.plan, &border::pack(&self.plan, image)?)?;
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let mut output = ReadBack::new(&self.gpu, &[self.loaded.memory.tensor(&self.plan, step.output)?])?;
+            self.loaded.frame.run_marks(&self.gpu, index..index + 1, &mut output)?;
+            observe(index, output.bytes(0));
+        }
+        Ok(())
+    }
+
+    /// Dispatches of one frame.
+    #[must_use]
+    pub const fn dispatches(&self) -> usize {
+        self.loaded.frame.dispatches()
+    }
+
+    /// Bytes on the device: arena and constants.
+    #[must_use]
+    pub const fn device_bytes(&self) -> u64 {
+        self.loaded.memory.bytes()
+    }
+
+    /// The device.
+    #[must_use]
+    pub const fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// The tactic of each step, for the report.
+    #[must_use]
+    pub const fn tactics(&self) -> &Tactics {
+        &self.tactics
+    }
+
+    /// How the stored pipelines were received.
+    #[must_use]
+    pub const fn start(&self) -> Start {
+        self.loaded.pipelines.start()
+    }
+
+    /// Nanoseconds that each step took on the device in one run of the last image.
+    ///
+    /// # Errors
+    /// [`fathom_gpu::Error::Feature`] if the device has no timestamps.
+    pub fn step_times_ns(&self) -> Result<Vec<f64>> {
+        Ok(self.loaded.frame.time(&self.gpu)?)
+    }
+
+    /// Compiled pipelines and chosen tactics, to be given to a later [`GpuOptions::stored`].
+    #[must_use]
+    pub fn store(&mut self) -> Vec<u8> {
+        self.loaded.pipelines.set_notes(self.tactics.to_notes());
+        self.loaded.pipelines.store(&self.gpu, fathom_gpu::ALL)
+    }
+
+    fn submit(&mut self, input: &[u8]) -> Result<()> {
+        self.gpu.check()?;
+        self.loaded.memory.write_input(&self.gpu, &self.plan, input)?;
+        Ok(self.loaded.frame.run(&self.gpu, &mut self.loaded.outputs)?)
+    }
+
+    fn rebuild(&mut self) -> Result<()> {
+        let name = self.gpu.report().name.clone();
+        self.gpu = Arc::new(Gpu::open(&fathom_gpu::AdapterPolicy::Named(name))?);
+        let pipelines = Pipelines::open(&self.gpu, fathom_gpu::ALL, self.options.stored.as_deref());
+        self.loaded = load(&self.plan, &self.gpu, pipelines, &self.tactics, self.options.work_per_dispatch)?;
+        Ok(())
+    }
+}
+
+/// Records all steps' launches over freshly placed memory.
+fn load(plan: &Plan, gpu: &Gpu, mut pipelines: Pipelines, tactics: &Tactics, work_per_dispatch: u64) -> Result<Loaded> {
+    let steps = plan.steps.iter().enumerate().map(|(i, step)| tasks::of_step(plan, step, tactics.of(i)));
+    let tasks = steps.collect::<Result<Vec<Vec<Task>>>>()?;
+    let memory = Memory::place(plan, gpu, &tasks)?;
+    let mut recorder = Recorder::default();
+    for (mark, task) in tasks.iter().enumerate().flat_map(|(i, tasks)| tasks.iter().map(move |task| (i, task))) {
+        let bindings = memory.bindings(plan, task)?;
+        for part in task.prepared.launch.clone().split(work_per_dispatch) {
+            recorder.launch(gpu, &mut pipelines, &part, &bindings, mark)?;
+        }
+    }
+    let frame = recorder.finish(gpu)?;
+    let sources = plan.outputs.iter().map(|port| memory.tensor(plan, port.tensor)).collect::<Result<Vec<_>>>()?;
+    let outputs = ReadBack::new(gpu, &sources)?;
+    Ok(Loaded { pipelines, memory, frame, outputs })
+}
