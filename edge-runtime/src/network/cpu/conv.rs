@@ -3,13 +3,13 @@
 use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::pitch;
 
-use super::epilogue::{ByteFinish, FloatFinish, RealFinish, Residual, Row};
+use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
 use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats};
 use super::memory::{Operand, Output};
 use super::patches::Patches;
-use super::work::{Scratch, Workers, at_least};
+use super::work::{Failure, Scratch, Workers, at_least};
 use crate::Result;
-use crate::network::plan::{Arithmetic, ByteArithmetic, Plan, Step, WeightId};
+use crate::network::plan::{Arithmetic, Plan, Step, WeightId};
 
 /// A convolution with its weights packed, one matrix a group.
 #[derive(Debug)]
@@ -18,16 +18,10 @@ pub(super) struct PreparedConv {
     weights: Weights,
 }
 
+#[derive(Debug)]
 enum Weights {
     Bytes { groups: Vec<PackedBytes>, zero: u8, flip: u8, finish: IntegerFinish },
     Floats { groups: Vec<PackedFloats>, finish: FloatFinish },
-}
-
-/// What follows an integer sum.
-#[derive(Debug)]
-pub(super) enum IntegerFinish {
-    Byte(ByteFinish),
-    Real(RealFinish),
 }
 
 impl PreparedConv {
@@ -71,20 +65,15 @@ impl PreparedConv {
     }
 
     pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
-        let failure = std::sync::Mutex::new(None);
-        let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch, floats: out.tensor.quant.is_none() };
+        let failure = Failure::default();
+        let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch };
         let chunk = TILE_PIXELS * out.tensor.pitch;
-        let keep = |result: Result<()>| {
-            if let (Err(error), Ok(mut slot)) = (result, failure.lock()) {
-                slot.get_or_insert(error);
-            }
-        };
-        if tile.floats {
-            workers.chunks(out.f32(), chunk, |i, rows, scratch| keep(tile.run(i * TILE_PIXELS, TileRows::Floats(rows), scratch)));
+        if out.tensor.quant.is_none() {
+            workers.chunks(out.f32(), chunk, |i, rows, scratch| failure.keep(tile.run(i * TILE_PIXELS, TileRows::Floats(rows), scratch)));
         } else {
-            workers.chunks(out.bytes, chunk, |i, rows, scratch| keep(tile.run(i * TILE_PIXELS, TileRows::Bytes(rows), scratch)));
+            workers.chunks(out.bytes, chunk, |i, rows, scratch| failure.keep(tile.run(i * TILE_PIXELS, TileRows::Bytes(rows), scratch)));
         }
-        failure.into_inner().ok().flatten().map_or(Ok(()), Err)
+        failure.result()
     }
 }
 
@@ -97,38 +86,6 @@ struct Tile<'a, 'm> {
     kernels: &'a Kernels,
     inputs: &'a [Operand<'m>],
     out_pitch: usize,
-    floats: bool,
-}
-
-/// A tile's rows in the result, at its pitch.
-pub(super) enum TileRows<'a> {
-    Floats(&'a mut [f32]),
-    Bytes(&'a mut [u8]),
-}
-
-impl TileRows<'_> {
-    /// Rows begun.
-    pub(super) fn count(&self, pitch: usize) -> usize {
-        match self {
-            Self::Floats(rows) => rows.len().div_ceil(pitch),
-            Self::Bytes(rows) => rows.len().div_ceil(pitch),
-        }
-    }
-
-    /// Part of a row; `own` are the columns of the whole row, whose padding is zeroed if the pitch is its own.
-    pub(super) fn columns(&mut self, start: usize, columns: std::ops::Range<usize>) -> Row<'_> {
-        match self {
-            Self::Floats(rows) => Row::Floats(&mut rows[start + columns.start..start + columns.end]),
-            Self::Bytes(rows) => Row::Bytes(&mut rows[start + columns.start..start + columns.end]),
-        }
-    }
-
-    pub(super) fn clear(&mut self, start: usize, lanes: std::ops::Range<usize>) {
-        match self {
-            Self::Floats(rows) => rows[start + lanes.start..start + lanes.end].fill(0.0),
-            Self::Bytes(rows) => rows[start + lanes.start..start + lanes.end].fill(0),
-        }
-    }
 }
 
 impl Tile<'_, '_> {
@@ -139,7 +96,7 @@ impl Tile<'_, '_> {
         let x = &self.inputs[0];
         for group in 0..conv.groups {
             let patches = self.patches(group);
-            let columns = group * group_out..(group + 1) * group_out;
+            let target = Target::group(self.out_pitch, conv.out_channels, group, conv.groups);
             match &self.this.weights {
                 Weights::Bytes { groups, zero, flip, finish } => {
                     let inner = patches.row_len();
@@ -156,10 +113,7 @@ impl Tile<'_, '_> {
                         }
                         self.kernels.multiply_bytes(Rows { data, count, stride: inner }, &groups[group], sums)?;
                     }
-                    for (i, sums) in sums.chunks(group_out).enumerate() {
-                        let start = i * self.out_pitch;
-                        finish.row(sums, columns.clone(), self.residual(first + i, &columns), rows.columns(start, columns.clone()));
-                    }
+                    finish.rows(sums, &target, self.residual(first), &mut rows);
                 }
                 Weights::Floats { groups, finish } => {
                     let inner = patches.row_len();
@@ -173,15 +127,9 @@ impl Tile<'_, '_> {
                         self.gather_reals(&patches, first, &mut scratch.bytes, data);
                         self.kernels.multiply_floats(Rows { data, count, stride: inner }, &groups[group], sums)?;
                     }
-                    for (i, sums) in sums.chunks_mut(group_out).enumerate() {
-                        let start = i * self.out_pitch;
-                        finish.row(sums, columns.clone(), self.residual(first + i, &columns), rows.columns(start, columns.clone()));
-                    }
+                    finish.rows(sums, &target, self.residual(first), &mut rows);
                 }
             }
-        }
-        if self.out_pitch == pitch(conv.out_channels) {
-            (0..count).for_each(|i| rows.clear(i * self.out_pitch, conv.out_channels..self.out_pitch));
         }
         Ok(())
     }
@@ -203,37 +151,9 @@ impl Tile<'_, '_> {
         data.iter_mut().zip(levels).for_each(|(real, b)| *real = quant.dequantize(value(*b)));
     }
 
-    fn residual(&self, pixel: usize, columns: &std::ops::Range<usize>) -> Residual<'_> {
-        match self.inputs.get(1) {
-            None => Residual::None,
-            Some(other) => residual_row(other, pixel * other.tensor.pitch, columns),
-        }
-    }
-}
-
-/// Part of a residual's row that starts at element `start`.
-pub(super) fn residual_row<'a>(other: &'a Operand<'_>, start: usize, columns: &std::ops::Range<usize>) -> Residual<'a> {
-    let range = start + columns.start..start + columns.end;
-    match other.quant() {
-        None => Residual::Floats(&other.f32()[range]),
-        Some(quant) => Residual::Bytes(&other.bytes[range], quant),
-    }
-}
-
-impl IntegerFinish {
-    pub(super) fn new(result: &ByteArithmetic, column_sums: &[i32], zero: i32, out: Option<fathom_core::quant::QuantParams>) -> Self {
-        match result {
-            ByteArithmetic::Byte(epilogue) => Self::Byte(ByteFinish::new(epilogue, column_sums, zero, out.is_some_and(|q| q.signed))),
-            ByteArithmetic::Real(epilogue) => Self::Real(RealFinish::new(epilogue, column_sums, zero, out)),
-        }
-    }
-
-    pub(super) fn row(&self, sums: &[i32], columns: std::ops::Range<usize>, residual: Residual<'_>, out: Row<'_>) {
-        match (self, out) {
-            (Self::Byte(finish), Row::Bytes(out)) => finish.row(sums, columns, residual, out),
-            (Self::Real(finish), out) => finish.row(sums, columns, residual, out),
-            (Self::Byte(_), Row::Floats(_)) => {}
-        }
+    fn residual(&self, pixel: usize) -> Option<Residual<'_>> {
+        let other = self.inputs.get(1)?;
+        Some(Residual::new(other, pixel * other.tensor.pitch, other.tensor.pitch))
     }
 }
 
@@ -261,14 +181,5 @@ impl WeightLayout {
     fn at(&self, group: usize, k: usize, n: usize) -> Option<usize> {
         let (tap, c) = (k / self.lanes, k % self.lanes);
         (c < self.group_in).then_some(((group * self.group_out + n) * self.taps + tap) * self.group_in + c)
-    }
-}
-
-impl std::fmt::Debug for Weights {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bytes { groups, .. } => write!(f, "{} byte matrices", groups.len()),
-            Self::Floats { groups, .. } => write!(f, "{} float matrices", groups.len()),
-        }
     }
 }

@@ -1,14 +1,18 @@
-//! Depthwise convolutions: channel blocks in registers, taps inside.
+//! Depthwise convolutions: channel blocks in registers, taps inside, one line of output pixels at a time.
+//!
+//! Sums wrap instead of being checked: bytes times weights over the largest kernel stay far inside `i32`, and a check in
+//! the inner loop would keep it from becoming vector code.
 
+use fathom_core::ops::nn::Window;
 use fathom_core::ops::nn::byte::Byte;
 use fathom_core::ops::nn::conv::Conv2d;
-use fathom_core::ops::nn::{Window, pitch};
+use pulp::{Arch, Simd, WithSimd};
 
-use super::conv::{IntegerFinish, TileRows, residual_row};
-use super::epilogue::{FloatFinish, Residual};
+use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
 use super::gemm::{bytes, floats};
 use super::memory::{Operand, Output};
-use super::work::{Workers, at_least};
+use super::vector::dequantize_row;
+use super::work::{Scratch, Workers, at_least};
 use crate::Result;
 use crate::network::plan::{Arithmetic, Plan, Step, WeightId};
 
@@ -17,7 +21,7 @@ use crate::network::plan::{Arithmetic, Plan, Step, WeightId};
 pub(super) struct PreparedDepthwise {
     conv: Conv2d,
     weights: Weights,
-    arch: pulp::Arch,
+    arch: Arch,
 }
 
 #[derive(Debug)]
@@ -35,32 +39,29 @@ enum Weights {
     },
 }
 
-/// Channels whose sums are kept in registers together.
-const BLOCK: usize = 32;
-
 impl PreparedDepthwise {
     pub(super) fn new(plan: &Plan, step: &Step, conv: &Conv2d, weights: WeightId, arithmetic: &Arithmetic) -> Result<Self> {
         let elements = &plan.weight(weights).elements;
         let count = conv.window.kernel[0] * conv.window.kernel[1];
         let channels = conv.out_channels;
-        let padded = pitch(channels).next_multiple_of(BLOCK);
-        let place = |i: usize| (i % count) * padded + i / count;
+        // Element `i` of `[taps, channels]` in the plan's `[channels, taps]`.
+        let from = |i: usize| (i % channels) * count + i / channels;
         let out = plan.tensor(step.output).quant;
         let weights = match arithmetic {
             Arithmetic::Float(epilogue) => {
-                let mut taps = vec![0.0; count * padded];
-                floats(elements)?.iter().enumerate().for_each(|(i, &w)| taps[place(i)] = w);
+                let w = floats(elements)?;
+                let taps = (0..w.len()).map(|i| w[from(i)]).collect();
                 Weights::Floats { taps, finish: FloatFinish::new(epilogue, 1.0, out) }
             }
             Arithmetic::Bytes { zero_a, result, .. } => {
-                let mut taps = vec![0; count * padded];
-                bytes(elements)?.iter().enumerate().for_each(|(i, &w)| taps[place(i)] = i16::from(w));
-                let sums: Vec<i32> = (0..channels).map(|c| (0..count).map(|t| i32::from(taps[t * padded + c])).sum()).collect();
+                let w = bytes(elements)?;
+                let taps = (0..w.len()).map(|i| i16::from(w[from(i)])).collect();
+                let sums: Vec<i32> = w.chunks(count.max(1)).map(|taps| taps.iter().map(|&w| i32::from(w)).sum()).collect();
                 let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
                 Weights::Bytes { taps, zero: *zero_a, signed, finish: IntegerFinish::new(result, &sums, *zero_a, out) }
             }
         };
-        Ok(Self { conv: *conv, weights, arch: pulp::Arch::new() })
+        Ok(Self { conv: *conv, weights, arch: Arch::new() })
     }
 
     /// Bytes of the weights held.
@@ -72,150 +73,165 @@ impl PreparedDepthwise {
     }
 
     pub(super) fn run(&self, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) {
-        let width = self.conv.output().width;
-        let out_pitch = out.tensor.pitch;
-        let chunk = width * out_pitch;
+        let target = Target::whole(out.tensor.pitch, self.conv.out_channels);
+        let chunk = self.conv.output().width * out.tensor.pitch;
         if out.tensor.quant.is_none() {
-            workers.chunks(out.f32(), chunk, |y, rows, scratch| {
-                self.line(inputs, y, &mut TileRows::Floats(rows), out_pitch, &mut scratch.byte_sums, &mut scratch.float_sums);
-            });
+            workers.chunks(out.f32(), chunk, |y, rows, scratch| self.line(inputs, y, &target, &mut TileRows::Floats(rows), scratch));
         } else {
-            workers.chunks(out.bytes, chunk, |y, rows, scratch| {
-                self.line(inputs, y, &mut TileRows::Bytes(rows), out_pitch, &mut scratch.byte_sums, &mut scratch.float_sums);
-            });
+            workers.chunks(out.bytes, chunk, |y, rows, scratch| self.line(inputs, y, &target, &mut TileRows::Bytes(rows), scratch));
         }
     }
 
-    /// One row of output pixels.
-    fn line(
-        &self,
-        inputs: &[Operand<'_>],
-        y: usize,
-        rows: &mut TileRows<'_>,
-        out_pitch: usize,
-        byte_sums: &mut Vec<i32>,
-        float_sums: &mut Vec<f32>,
-    ) {
+    /// One line of output pixels.
+    fn line(&self, inputs: &[Operand<'_>], y: usize, target: &Target, rows: &mut TileRows<'_>, scratch: &mut Scratch) {
         let channels = self.conv.out_channels;
-        let padded = pitch(channels).next_multiple_of(BLOCK);
+        let out_width = self.conv.output().width;
         let x = &inputs[0];
-        let width = self.conv.output().width;
-        for px in 0..width {
-            let taps = Taps::at(&self.conv, x.tensor.pitch, y, px);
-            let start = px * out_pitch;
-            let residual = inputs.get(1).map_or(Residual::None, |r| residual_row(r, (y * width + px) * r.tensor.pitch, &(0..channels)));
-            match &self.weights {
-                Weights::Bytes { taps: weights, zero, signed, finish } => {
-                    let sums = at_least(byte_sums, padded);
-                    self.arch.dispatch(|| {
-                        if *signed {
-                            byte_pixel::<i8>(bytemuck::cast_slice(&x.bytes), &taps, weights, *zero, channels, sums);
-                        } else {
-                            byte_pixel::<u8>(&x.bytes, &taps, weights, *zero, channels, sums);
-                        }
-                    });
-                    finish.row(&sums[..channels], 0..channels, residual, rows.columns(start, 0..channels));
+        let line = Line { conv: &self.conv, y, pitch: x.tensor.pitch, out_width, channels };
+        let residual = inputs.get(1).map(|r| Residual::new(r, y * out_width * r.tensor.pitch, r.tensor.pitch));
+        match &self.weights {
+            Weights::Bytes { taps, zero, signed, finish } => {
+                let sums = at_least(&mut scratch.byte_sums, out_width * channels);
+                if *signed {
+                    self.arch.dispatch(ByteLine::<i8> { line, x: bytemuck::cast_slice(&x.bytes), taps, zero: *zero, sums });
+                } else {
+                    self.arch.dispatch(ByteLine::<u8> { line, x: &x.bytes, taps, zero: *zero, sums });
                 }
-                Weights::Floats { taps: weights, finish } => {
-                    let sums = at_least(float_sums, padded);
-                    match x.quant() {
-                        None => self.arch.dispatch(|| float_pixel(x.f32(), &taps, weights, channels, sums)),
-                        Some(quant) => {
-                            let value = |b: u8| quant.dequantize(if quant.signed { b.cast_signed().into() } else { b.into() });
-                            dequantized_pixel(&x.bytes, &taps, weights, channels, value, sums);
-                        }
-                    }
-                    finish.row(&mut sums[..channels], 0..channels, residual, rows.columns(start, 0..channels));
-                }
+                finish.rows(sums, target, residual, rows);
             }
-            if out_pitch == pitch(channels) {
-                rows.clear(start, channels..out_pitch);
+            Weights::Floats { taps, finish } => {
+                let sums = at_least(&mut scratch.float_sums, out_width * channels);
+                match x.quant() {
+                    None => self.arch.dispatch(FloatLine { line, x: x.f32(), taps, sums }),
+                    Some(quant) => {
+                        let reals = at_least(&mut scratch.floats, x.bytes.len());
+                        dequantize_row(quant, &x.bytes, reals);
+                        self.arch.dispatch(FloatLine { line, x: reals, taps, sums });
+                    }
+                }
+                finish.rows(sums, target, residual, rows);
             }
         }
     }
 }
 
-/// For each tap of one output pixel, where its channels start in the input; `None` in the padding.
-struct Taps {
-    starts: Vec<Option<usize>>,
+/// Geometry of one line of output pixels.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    conv: &'a Conv2d,
+    y: usize,
+    /// Elements from one pixel of the input to the next.
+    pitch: usize,
+    out_width: usize,
+    channels: usize,
 }
 
-impl Taps {
-    fn at(conv: &Conv2d, pitch: usize, y: usize, x: usize) -> Self {
-        let Window { kernel: [kernel_h, kernel_w], stride, dilation, pad_before, .. } = conv.window;
-        let source = |o: usize, k: usize, axis: usize, extent: usize| {
-            let i = (o * stride[axis] + k * dilation[axis]).checked_sub(pad_before[axis])?;
-            (i < extent).then_some(i)
-        };
-        let starts = (0..kernel_h * kernel_w)
-            .map(|tap| {
-                let iy = source(y, tap / kernel_w, 0, conv.input.height)?;
-                let ix = source(x, tap % kernel_w, 1, conv.input.width)?;
-                Some((iy * conv.input.width + ix) * pitch)
-            })
-            .collect();
-        Self { starts }
+impl Line<'_> {
+    /// Calls `tap(tap, start)` for each tap of output pixel `x`; `start` is where its channels start, `None` in the padding.
+    #[inline(always)]
+    fn taps(&self, x: usize, mut tap: impl FnMut(usize, Option<usize>)) {
+        let Window { kernel: [kernel_h, kernel_w], stride, dilation, pad_before, .. } = self.conv.window;
+        let (height, width) = (self.conv.input.height, self.conv.input.width);
+        // Wrapping below zero lands far above any extent.
+        let top = (self.y * stride[0]).wrapping_sub(pad_before[0]);
+        let left = (x * stride[1]).wrapping_sub(pad_before[1]);
+        for ky in 0..kernel_h {
+            let iy = top.wrapping_add(ky * dilation[0]);
+            for kx in 0..kernel_w {
+                let ix = left.wrapping_add(kx * dilation[1]);
+                let inside = iy < height && ix < width;
+                tap(ky * kernel_w + kx, if inside { Some((iy * width + ix) * self.pitch) } else { None });
+            }
+        }
+    }
+
+    /// The block of channels from `first` on, as `(first, length)`: the last one overlaps its neighbour to be whole.
+    #[inline(always)]
+    fn block(&self, first: usize) -> (usize, usize) {
+        (first.min(self.channels.saturating_sub(BLOCK)), BLOCK.min(self.channels))
+    }
+}
+
+/// Channels whose sums are kept in registers together.
+const BLOCK: usize = 16;
+
+struct ByteLine<'a, B> {
+    line: Line<'a>,
+    x: &'a [B],
+    taps: &'a [i16],
+    zero: i32,
+    sums: &'a mut [i32],
+}
+
+impl<B: Byte> WithSimd for ByteLine<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { line, x, taps, zero, sums } = self;
+        let channels = line.channels;
+        for first in (0..channels).step_by(BLOCK) {
+            let (first, count) = line.block(first);
+            for px in 0..line.out_width {
+                let mut total = [0_i32; BLOCK];
+                line.taps(px, |tap, start| {
+                    let w = &taps[tap * channels + first..tap * channels + first + count];
+                    match (start, <&[i16; BLOCK]>::try_from(w)) {
+                        (Some(start), Ok(w)) => {
+                            if let Ok(x) = <&[B; BLOCK]>::try_from(&x[start + first..start + first + BLOCK]) {
+                                multiply_add(x, w, &mut total);
+                            }
+                        }
+                        (Some(start), Err(_)) => {
+                            let x = &x[start + first..start + first + count];
+                            total.iter_mut().zip(x).zip(w).for_each(|((t, &x), &w)| *t = t.wrapping_add(x.into().wrapping_mul(w.into())));
+                        }
+                        (None, _) => total.iter_mut().zip(w).for_each(|(t, &w)| *t = t.wrapping_add(zero.wrapping_mul(w.into()))),
+                    }
+                });
+                sums[px * channels + first..px * channels + first + count].copy_from_slice(&total[..count]);
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn byte_pixel<B: Byte>(x: &[B], taps: &Taps, weights: &[i16], zero: i32, channels: usize, sums: &mut [i32]) {
-    let padded = weights.len() / taps.starts.len();
-    for (block, sums) in sums.chunks_exact_mut(BLOCK).enumerate() {
-        let first = block * BLOCK;
-        let mut total = [0_i32; BLOCK];
-        let live = channels.saturating_sub(first).min(BLOCK);
-        for (tap, start) in taps.starts.iter().enumerate() {
-            let w = &weights[tap * padded + first..tap * padded + first + BLOCK];
-            match start {
-                Some(start) if live == BLOCK => {
-                    let x = &x[start + first..start + first + BLOCK];
-                    for i in 0..BLOCK {
-                        let byte: i32 = x[i].into();
-                        total[i] += i32::from((byte as i16).wrapping_mul(w[i]));
-                    }
-                }
-                Some(start) => {
-                    for (i, &byte) in x[start + first..start + first + live].iter().enumerate() {
-                        total[i] += byte.into() * i32::from(w[i]);
-                    }
-                }
-                None => (0..BLOCK).for_each(|i| total[i] += zero * i32::from(w[i])),
-            }
-        }
-        sums.copy_from_slice(&total);
+fn multiply_add<B: Byte>(x: &[B; BLOCK], w: &[i16; BLOCK], total: &mut [i32; BLOCK]) {
+    for i in 0..BLOCK {
+        let byte: i32 = x[i].into();
+        total[i] = total[i].wrapping_add(i32::from((byte as i16).wrapping_mul(w[i])));
     }
 }
 
-#[inline(always)]
-fn float_pixel(x: &[f32], taps: &Taps, weights: &[f32], channels: usize, sums: &mut [f32]) {
-    let padded = weights.len() / taps.starts.len();
-    for (block, sums) in sums.chunks_exact_mut(BLOCK).enumerate() {
-        let first = block * BLOCK;
-        let mut total = [0.0_f32; BLOCK];
-        let live = channels.saturating_sub(first).min(BLOCK);
-        for (tap, start) in taps.starts.iter().enumerate() {
-            let Some(start) = start else { continue };
-            let w = &weights[tap * padded + first..tap * padded + first + BLOCK];
-            if live == BLOCK {
-                let x = &x[start + first..start + first + BLOCK];
-                for i in 0..BLOCK {
-                    total[i] = x[i].mul_add(w[i], total[i]);
-                }
-            } else {
-                x[start + first..start + first + live].iter().enumerate().for_each(|(i, x)| total[i] += x * w[i]);
-            }
-        }
-        sums.copy_from_slice(&total);
-    }
+struct FloatLine<'a> {
+    line: Line<'a>,
+    x: &'a [f32],
+    taps: &'a [f32],
+    sums: &'a mut [f32],
 }
 
-/// Bytes read as reals: rare, so plain.
-fn dequantized_pixel(x: &[u8], taps: &Taps, weights: &[f32], channels: usize, value: impl Fn(u8) -> f32, sums: &mut [f32]) {
-    let padded = weights.len() / taps.starts.len();
-    sums.fill(0.0);
-    for (tap, start) in taps.starts.iter().enumerate() {
-        let Some(start) = start else { continue };
-        (0..channels).for_each(|c| sums[c] += value(x[start + c]) * weights[tap * padded + c]);
+impl WithSimd for FloatLine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { line, x, taps, sums } = self;
+        let channels = line.channels;
+        for first in (0..channels).step_by(BLOCK) {
+            let (first, count) = line.block(first);
+            for px in 0..line.out_width {
+                let mut total = [0.0_f32; BLOCK];
+                line.taps(px, |tap, start| {
+                    let Some(start) = start else { return };
+                    let w = &taps[tap * channels + first..tap * channels + first + count];
+                    let x = &x[start + first..start + first + count];
+                    match (<&[f32; BLOCK]>::try_from(x), <&[f32; BLOCK]>::try_from(w)) {
+                        (Ok(x), Ok(w)) => (0..BLOCK).for_each(|i| total[i] += x[i] * w[i]),
+                        _ => total.iter_mut().zip(x).zip(w).for_each(|((t, x), w)| *t += x * w),
+                    }
+                });
+                sums[px * channels + first..px * channels + first + count].copy_from_slice(&total[..count]);
+            }
+        }
     }
 }

@@ -90,6 +90,18 @@ impl std::fmt::Debug for Kernels {
     }
 }
 
+impl std::fmt::Debug for PackedBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PackedBytes({} x {})", self.inner, self.columns)
+    }
+}
+
+impl std::fmt::Debug for PackedFloats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PackedFloats({} x {})", self.inner, self.columns)
+    }
+}
+
 impl PackedBytes {
     /// Bytes it occupies, to a panel's rounding.
     pub(super) const fn size(&self) -> usize {

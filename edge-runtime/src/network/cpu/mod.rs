@@ -1,16 +1,20 @@
 //! The plan on the CPU: fast loops and GEMM ([`CpuExecutor`]), or core's plain loops ([`ReferenceExecutor`]).
 
 mod conv;
+mod conv_transpose;
 mod depthwise;
 mod epilogue;
 mod executor;
 mod gemm;
 mod memory;
 mod patches;
+mod pointwise;
 mod port;
 mod prepared;
 mod reference;
+mod resize;
 mod twin;
+mod vector;
 mod work;
 
 pub use executor::CpuExecutor;

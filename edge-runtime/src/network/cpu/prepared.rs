@@ -1,13 +1,17 @@
 //! Steps made ready to run: weights packed, loops chosen.
 
+use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::conv::Conv2d;
+use fathom_core::ops::nn::elementwise::Unary;
 
 use super::conv::PreparedConv;
+use super::conv_transpose::PreparedConvTranspose;
 use super::depthwise::PreparedDepthwise;
 use super::gemm::Kernels;
 use super::memory::Memory;
-use super::twin;
+use super::resize::PreparedResize;
 use super::work::Workers;
+use super::{pointwise, twin};
 use crate::Result;
 use crate::network::plan::{Plan, Step, StepOp};
 
@@ -16,6 +20,10 @@ use crate::network::plan::{Plan, Step, StepOp};
 pub(super) enum Prepared {
     Conv(PreparedConv),
     Depthwise(PreparedDepthwise),
+    ConvTranspose(PreparedConvTranspose),
+    Resize(PreparedResize),
+    Table(ByteTable),
+    Unary(Unary),
     /// Core's plain loops.
     Twin,
 }
@@ -27,21 +35,29 @@ impl Prepared {
                 Self::Depthwise(PreparedDepthwise::new(plan, step, conv, *weights, arithmetic)?)
             }
             StepOp::Conv { conv, weights, arithmetic } => Self::Conv(PreparedConv::new(plan, step, conv, *weights, arithmetic, kernels)?),
+            StepOp::ConvTranspose { conv, weights, arithmetic } if PreparedConvTranspose::takes(conv) => {
+                Self::ConvTranspose(PreparedConvTranspose::new(plan, step, conv, *weights, arithmetic, kernels)?)
+            }
+            StepOp::Resize { resize, then } => Self::Resize(PreparedResize::new(resize, then.as_ref())),
+            StepOp::Table(table) => Self::Table(table.clone()),
+            StepOp::Unary(unary) => Self::Unary(*unary),
             _ => Self::Twin,
         })
     }
 
     pub(super) fn run(&self, plan: &Plan, step: &Step, memory: &mut Memory, kernels: &Kernels, workers: &mut Workers) -> Result<()> {
+        if let Self::Twin = self {
+            return twin::run(plan, step, memory);
+        }
+        let (inputs, mut out) = memory.split(plan, step)?;
         match self {
-            Self::Twin => return twin::run(plan, step, memory),
-            Self::Conv(conv) => {
-                let (inputs, mut out) = memory.split(plan, step)?;
-                conv.run(kernels, &inputs, &mut out, workers)?;
-            }
-            Self::Depthwise(conv) => {
-                let (inputs, mut out) = memory.split(plan, step)?;
-                conv.run(&inputs, &mut out, workers);
-            }
+            Self::Conv(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
+            Self::ConvTranspose(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
+            Self::Depthwise(conv) => conv.run(&inputs, &mut out, workers),
+            Self::Resize(resize) => resize.run(&inputs, &mut out, workers),
+            Self::Table(table) => pointwise::table(table, &inputs, &mut out, workers),
+            Self::Unary(unary) => pointwise::unary(*unary, &inputs, &mut out, workers),
+            Self::Twin => {}
         }
         Ok(())
     }
@@ -51,7 +67,8 @@ impl Prepared {
         match self {
             Self::Conv(conv) => conv.size(),
             Self::Depthwise(conv) => conv.size(),
-            Self::Twin => 0,
+            Self::ConvTranspose(conv) => conv.size(),
+            Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Twin => 0,
         }
     }
 }

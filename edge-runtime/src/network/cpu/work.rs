@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
+use crate::{Error, Result};
+
 /// The threads, and what each keeps between steps.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -57,6 +59,24 @@ impl Workers {
                 });
             }
         });
+    }
+}
+
+/// The first error that a thread met.
+#[derive(Debug, Default)]
+pub(super) struct Failure(Mutex<Option<Error>>);
+
+impl Failure {
+    /// Remembers an error.
+    pub(super) fn keep(&self, result: Result<()>) {
+        if let Err(error) = result {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// The error, if any.
+    pub(super) fn result(self) -> Result<()> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }
 
