@@ -15,7 +15,7 @@
 //! | `kappa`, `kappa_quartiles` | number, two numbers | response coefficient: its median over cameras, and its quartiles; both or neither |
 //! | `default_tau` | number | shift that suits the training domain; 0 unless given |
 //! | `licence`, `origin` | text | of the weights |
-//! | `fov_meaning` | text | what the field-of-view output holds, for people |
+//! | `fov_meaning`, `kappa_angle_deg`, `kappa_frames` | text | for people: what the field-of-view output holds, how kappa was measured |
 //!
 //! In metadata everything is text: `0.485, 0.456, 0.406`. A fact that is still `unmeasured` counts as not given.
 
@@ -182,7 +182,7 @@ impl CardFacts {
             "default_tau" => self.default_tau = Some(numbers::<1>(key, text)?[0]),
             "licence" => self.licence = Some(text.to_owned()),
             // For people; nothing is computed from them.
-            "origin" | "fov_meaning" => {}
+            "origin" | "fov_meaning" | "kappa_angle_deg" | "kappa_frames" => {}
             _ => return Err(bad(key, text, "a key of the card's table in the documentation")),
         }
         Ok(())

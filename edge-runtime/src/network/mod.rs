@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod graph;
 pub mod import;
 pub mod lower;
+mod op_names;
 pub mod plan;
 #[cfg(feature = "tract")]
 pub mod tract;

@@ -1,0 +1,146 @@
+//! `fathom depth`: depth of images, as arrays, 16-bit pictures, point clouds and previews.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::NetworkArgs;
+use crate::calibration::Loaded;
+use crate::clock::{StageTimes, Stopwatch};
+use crate::io::{make_folder, pictures};
+use crate::report::Report;
+use crate::results::{Format, PictureReport, Target, check_formats, infer_and_write};
+use crate::{network, progress};
+
+/// Arguments of `fathom depth`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct DepthArgs {
+    /// Pictures (JPEG, PNG, PNM), or folders of them.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    /// What `fathom calibrate` found for this camera and network: makes depth of the network's output.
+    #[arg(long, value_name = "C.toml")]
+    calibration: Option<PathBuf>,
+
+    /// Folder for the results; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+
+    /// What to write, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Npy, Format::Preview])]
+    format: Vec<Format>,
+}
+
+const AFTER_HELP: &str = "\
+Formats:
+  npy      float32 [height, width] at the picture's size, in the unit that is reported
+  png16    millimetres in 16 bits; only for metres, refused otherwise
+  ply      coloured points
+  preview  the picture beside its depth, with a legend
+
+Without a calibration the numbers are the network's own: relative, without a unit.
+
+Examples:
+  fathom depth photo.jpg --out depth
+  fathom depth photo.jpg --calibration camera.toml --format png16,ply
+  fathom depth frames/ --model midas.onnx --output-kind inverse-depth --channel-order rgb \\
+      --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
+
+/// What was found in all pictures.
+#[derive(Debug, Serialize)]
+pub(crate) struct DepthReport {
+    model: String,
+    sha256: String,
+    backend: &'static str,
+    executor: &'static str,
+    adapter: Option<String>,
+    reason: String,
+    load_ms: f64,
+    /// The facts of the only picture, if there is one: they then stand beside the network's.
+    #[serde(flatten)]
+    only: Option<PictureReport>,
+    images: Vec<PictureReport>,
+}
+
+pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
+    let paths = pictures::expand(&args.images)?;
+    let mut stopwatch = Stopwatch::start();
+    let (mut engine, model) = network::open(&args.network)?;
+    let calibration = args.calibration.as_deref().map(|path| Loaded::open(path, &engine)).transpose()?;
+    check_formats(&args.format, engine.card().output_kind, calibration.as_ref().is_some_and(Loaded::has_scale))?;
+    let load_ms = stopwatch.lap_ms();
+    make_folder(&args.out)?;
+    let bar = progress::bar(paths.len(), "depth");
+    let mut taken = BTreeSet::new();
+    let mut images = Vec::new();
+    for path in &paths {
+        let name = path.display().to_string();
+        bar.set_message(name.clone());
+        let mut reading = Stopwatch::start();
+        let picture = pictures::read(path)?;
+        let ms = StageTimes::from([("read", reading.lap_ms())]);
+        let target = Target { folder: &args.out, stem: &free_stem(path, &mut taken), formats: &args.format };
+        let calibration = calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
+        images.push(infer_and_write(&mut engine, (&name, &picture), calibration.as_ref(), target, ms)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let backend = engine.backend().clone();
+    Ok(DepthReport {
+        model,
+        sha256: engine.sha256().to_owned(),
+        backend: backend.backend,
+        executor: backend.executor,
+        adapter: backend.adapter,
+        reason: backend.reason,
+        load_ms,
+        only: if let [only] = images.as_slice() { Some(only.clone()) } else { None },
+        images,
+    })
+}
+
+/// The file's stem, numbered where two pictures share it, so that no result overwrites another of the same run.
+fn free_stem(path: &Path, taken: &mut BTreeSet<String>) -> String {
+    let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+    let numbered = (2..).map(|n| format!("{stem}-{n}"));
+    let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(stem);
+    taken.insert(free.clone());
+    free
+}
+
+impl Report for DepthReport {
+    fn text(&self) -> String {
+        let device = self.adapter.as_deref().unwrap_or(self.backend);
+        let mut lines = vec![format!("{} on {device} ({}), loaded in {:.0} ms", self.model, self.reason, self.load_ms)];
+        for image in &self.images {
+            let range = match (image.min, image.median, image.max) {
+                (Some(min), Some(median), Some(max)) => format!("{min:.3} .. {median:.3} .. {max:.3}"),
+                _ => "no depth anywhere".into(),
+            };
+            let ms: f64 = ["preprocess", "network", "postprocess"].iter().filter_map(|stage| image.ms.get(stage)).sum();
+            lines.push(format!("\n{} ({}x{}): {} {range}, {ms:.0} ms", image.image, image.width, image.height, image.unit));
+            lines.extend(image.files.iter().map(|file| format!("  wrote {file}")));
+            lines.extend(image.notes.iter().map(|note| format!("  note: {note}")));
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_one_name_from_two_folders_get_results_of_two_names() {
+        let mut taken = BTreeSet::new();
+        let stems = ["a/x.png", "b/x.jpg", "c/x.png", "y"].map(|path| free_stem(Path::new(path), &mut taken));
+        assert_eq!(stems, ["x", "x-2", "x-3", "y"]);
+    }
+}

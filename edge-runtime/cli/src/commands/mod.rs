@@ -1,0 +1,9 @@
+//! One room a command: its arguments, its report, and `run`, which makes the one from the other.
+
+pub(crate) mod bench;
+pub(crate) mod boards;
+pub(crate) mod demo;
+pub(crate) mod depth;
+pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod inspect;

@@ -1,0 +1,121 @@
+//! Frame to depth, in one sequence: preprocess, network, postprocess.
+
+use std::sync::Arc;
+
+use fathom_core::depth::RelativeDepth;
+use fathom_core::frame::Frame;
+use fathom_core::model::{DepthModel, FovEstimate, ModelCard, Prediction};
+
+use crate::backend::{BackendReport, EngineConfig, Executor};
+use crate::network::import::{ImportOptions, Model, import};
+use crate::network::lower::lower;
+use crate::network::plan::Plan;
+use crate::postprocess::{at_frame_size, prediction};
+use crate::preprocess::preprocess;
+use crate::trace::{Observer, Stage};
+use crate::{Error, Result};
+
+/// A frozen network, imported, planned and ready to run.
+pub struct Engine {
+    card: ModelCard,
+    sha256: String,
+    planned: Result<Arc<Plan>>,
+    executor: Executor,
+    report: BackendReport,
+}
+
+/// What the engine says of one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inference {
+    /// Network output at the frame's own size: unitless, up to an affine map.
+    pub relative: RelativeDepth,
+    /// Horizontal field of view of the frame, if the network estimates one.
+    pub fov: Option<FovEstimate>,
+    /// What ran.
+    pub backend: BackendReport,
+}
+
+impl Engine {
+    /// Imports an ONNX file, plans it and opens the executor that `config` asks for.
+    ///
+    /// # Errors
+    /// [`Error`] names what of the file is not supported, which fact of its card is missing, or why the backend is not to be had.
+    pub fn from_onnx(bytes: &[u8], options: ImportOptions<'_>, config: &EngineConfig) -> Result<Self> {
+        Self::from_model(import(bytes, options)?, config)
+    }
+
+    /// As [`Engine::from_onnx`], for a network that was imported before.
+    ///
+    /// # Errors
+    /// As [`Engine::from_onnx`], import aside.
+    pub fn from_model(model: Model, config: &EngineConfig) -> Result<Self> {
+        let planned = lower(&model.graph).map(Arc::new);
+        let (executor, report) = Executor::open(&model.graph, &planned, config)?;
+        Ok(Self { card: model.card, sha256: model.sha256, planned, executor, report })
+    }
+
+    /// Depth of one frame, at the frame's own size.
+    ///
+    /// # Errors
+    /// [`Error::BadOutput`] if the network's output is not finite; otherwise what the executor said.
+    pub fn infer(&mut self, frame: &Frame<'_>) -> Result<Inference> {
+        self.infer_observed(frame, &mut |_| {})
+    }
+
+    /// As [`Engine::infer`]; `observer` is told of each stage right after it ended, in order.
+    ///
+    /// # Errors
+    /// As [`Engine::infer`].
+    pub fn infer_observed(&mut self, frame: &Frame<'_>, observer: &mut Observer<'_>) -> Result<Inference> {
+        let image = preprocess(frame, &self.card)?;
+        observer(Stage::Preprocess);
+        let outputs = self.executor.run(&image)?;
+        observer(Stage::Network);
+        let Prediction { relative, fov } = prediction(&outputs, &self.card)?;
+        let relative = at_frame_size(&relative, frame.size())?;
+        observer(Stage::Postprocess);
+        Ok(Inference { relative, fov, backend: self.report.clone() })
+    }
+
+    /// What the network needs to be known of it.
+    #[must_use]
+    pub const fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// SHA-256 of the ONNX file, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The plan, or why this network has none and runs through tract.
+    ///
+    /// # Errors
+    /// What could not be lowered.
+    pub fn plan(&self) -> Result<&Arc<Plan>, &Error> {
+        self.planned.as_ref()
+    }
+
+    /// What runs.
+    #[must_use]
+    pub const fn backend(&self) -> &BackendReport {
+        &self.report
+    }
+}
+
+impl DepthModel for Engine {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn predict(&mut self, image: &Frame<'_>) -> fathom_core::Result<Prediction> {
+        let tensor = preprocess(image, &self.card).map_err(|error| failed(&self.card, &error))?;
+        let outputs = self.executor.run(&tensor).map_err(|error| failed(&self.card, &error))?;
+        prediction(&outputs, &self.card).map_err(|error| failed(&self.card, &error))
+    }
+}
+
+fn failed(card: &ModelCard, error: &Error) -> fathom_core::Error {
+    fathom_core::Error::Model { model: card.name.clone(), message: error.to_string() }
+}
