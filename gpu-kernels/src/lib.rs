@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod kernel;
 pub mod nn;
 pub mod recorder;
+pub mod splat;
 mod trusted;
 
 pub use error::{Error, Result};
@@ -18,4 +19,14 @@ pub use gpu::{AdapterPolicy, Gpu};
 pub use kernel::Kernel;
 
 /// Every kernel, for the suites that check them all.
-pub const ALL: &[&Kernel] = nn::KERNELS;
+pub const ALL: &[&Kernel] = &every();
+
+const fn every() -> [&'static Kernel; nn::KERNELS.len() + splat::KERNELS.len()] {
+    let mut all = [&splat::NEAREST; nn::KERNELS.len() + splat::KERNELS.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < nn::KERNELS.len() { nn::KERNELS[i] } else { splat::KERNELS[i - nn::KERNELS.len()] };
+        i += 1;
+    }
+    all
+}

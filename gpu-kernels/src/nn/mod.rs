@@ -8,15 +8,22 @@ pub mod binary;
 pub mod byte_pair;
 pub mod conv_bytes;
 pub mod conv_depthwise;
+pub mod conv_depthwise_f32;
 pub mod conv_dot4;
+pub mod conv_f32;
+pub mod conv_float;
 pub mod conv_spread;
 pub mod conv_transpose_bytes;
+pub mod conv_transpose_f32;
 pub mod copy;
 pub mod epilogue;
+pub mod matmul;
 mod operand;
 pub mod pad;
 pub mod pool;
+pub mod reduce;
 pub mod resize;
+pub mod rows;
 pub mod table;
 pub mod unary;
 
@@ -30,15 +37,23 @@ pub const KERNELS: &[&Kernel] = &[
     &binary::KERNEL,
     &byte_pair::KERNEL,
     &conv_depthwise::KERNEL,
+    &conv_depthwise_f32::KERNEL,
     &conv_dot4::KERNEL,
+    &conv_f32::KERNEL,
     &conv_spread::KERNEL,
     &conv_transpose_bytes::KERNEL,
+    &conv_transpose_f32::KERNEL,
     &copy::BYTES,
     &copy::FILL,
     &copy::WORDS,
+    &matmul::BYTES,
+    &matmul::KERNEL,
     &pad::KERNEL,
     &pool::KERNEL,
+    &reduce::KERNEL,
     &resize::KERNEL,
+    &rows::LAYER_NORM,
+    &rows::SOFTMAX,
     &table::KERNEL,
     &unary::KERNEL,
 ];

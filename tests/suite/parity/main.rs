@@ -2,6 +2,7 @@
 
 mod conv_bytes;
 mod noise;
+mod splat;
 
 use std::process::ExitCode;
 
@@ -11,6 +12,6 @@ fn main() -> ExitCode {
         let report = gpu.report();
         eprintln!("device: {} ({})", report.name, report.driver);
     }
-    let cases = [conv_bytes::cases(&gpu)];
+    let cases = [conv_bytes::cases(&gpu), splat::cases(&gpu)];
     fathom_tests::cases::run(cases.into_iter().flatten().collect())
 }

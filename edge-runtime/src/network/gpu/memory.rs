@@ -39,7 +39,11 @@ impl Memory {
             Place::Weight(id) => Some(id),
             Place::Arena { .. } | Place::Part { .. } => None,
         });
-        let of_weights = operands.map(|id| (id, append(&contents(&plan.weight(id).elements)))).collect();
+        let bound = tasks.iter().flatten().flat_map(|task| &task.binds).filter_map(|bind| match bind {
+            Bind::Weight(id) => Some(*id),
+            Bind::Tensor(_) | Bind::Scratch { .. } => None,
+        });
+        let of_weights = operands.chain(bound).map(|id| (id, append(&contents(&plan.weight(id).elements)))).collect();
         let scratch_start = (plan.arena_bytes as u64).next_multiple_of(ALIGNMENT_BYTES as u64);
         let scratch = tasks.iter().flatten().flat_map(|task| &task.binds).map(Bind::scratch_end).max().unwrap_or(0);
         Ok(Self {
@@ -61,13 +65,15 @@ impl Memory {
         let (whole, _) = plan.whole(id);
         let tensor = plan.tensor(whole);
         match tensor.place {
-            Place::Weight(weight) => {
-                let (start, bytes) = self.of_weights.get(&weight).copied().unwrap_or((0, 4));
-                Ok(self.constants.slice(start, bytes)?)
-            }
+            Place::Weight(weight) => self.weight(weight),
             Place::Arena { offset_bytes } => Ok(self.arena.slice(offset_bytes as u64, tensor.bytes() as u64)?),
             Place::Part { .. } => unreachable!("Plan::whole returns no part"),
         }
+    }
+
+    fn weight(&self, id: WeightId) -> Result<Slice<'_>> {
+        let (start, bytes) = self.of_weights.get(&id).copied().unwrap_or((0, 4));
+        Ok(self.constants.slice(start, bytes)?)
     }
 
     /// A tensor's own memory.
@@ -91,6 +97,7 @@ impl Memory {
             }
             Access::ReadWrite => match binds.next() {
                 Some(Bind::Tensor(id)) => self.holder(plan, *id),
+                Some(Bind::Weight(id)) => self.weight(*id),
                 Some(Bind::Scratch { offset, bytes }) => Ok(self.arena.slice(self.scratch_start + offset, *bytes)?),
                 None => Ok(self.arena.slice(0, 4)?),
             },

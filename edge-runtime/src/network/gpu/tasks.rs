@@ -1,10 +1,11 @@
 //! From a step of the plan to launches: one, or a few where no single kernel does all of the step.
 
 use fathom_core::ops::nn::Activation;
-use fathom_core::ops::nn::elementwise::Unary;
+use fathom_core::ops::nn::byte::ByteTable;
+use fathom_core::ops::nn::elementwise::{Binary, Broadcast, Unary};
 use fathom_core::tensor::{Element, Elements};
 use fathom_gpu::kernel::Launch;
-use fathom_gpu::nn::{Lay, Operand, Prepared, binary, byte_pair, copy, epilogue, pad, pool, resize, table, unary};
+use fathom_gpu::nn::{Lay, Operand, Prepared, binary, byte_pair, copy, epilogue, pad, pool, reduce, resize, rows, table, unary};
 
 use super::tactic::Tactic;
 use crate::network::plan::{Plan, Step, StepOp, TensorId, WeightId};
@@ -25,6 +26,8 @@ pub(super) struct Task {
 pub(super) enum Bind {
     /// The memory that holds a tensor.
     Tensor(TensorId),
+    /// A constant of the plan, as it is there.
+    Weight(WeightId),
     /// Space behind the arena, for the length of one step.
     Scratch {
         /// From the start of the scratch space.
@@ -38,7 +41,7 @@ impl Bind {
     /// How much scratch space this needs.
     pub(super) const fn scratch_end(&self) -> u64 {
         match self {
-            Self::Tensor(_) => 0,
+            Self::Tensor(_) | Self::Weight(_) => 0,
             Self::Scratch { offset, bytes } => *offset + *bytes,
         }
     }
@@ -88,7 +91,7 @@ pub(super) fn of_step(plan: &Plan, step: &Step, tactic: Tactic) -> Result<Vec<Ta
             let launch = launch.ok_or_else(|| view.unsupported("strides of the last axis"))?;
             let mut tasks = vec![Task::plain(launch, [view.id(0)?, view.id(1)?, out])];
             if !clamps {
-                tasks.push(view.in_place(*activation)?);
+                tasks.push(view.then(*activation, view.result())?);
             }
             Ok(tasks)
         }
@@ -118,12 +121,25 @@ pub(super) fn of_step(plan: &Plan, step: &Step, tactic: Tactic) -> Result<Vec<Ta
             let words = tensor.channels().next_multiple_of(4) * tensor.element.bytes() / 4;
             one(Task::plain(pad::prepare(op, words, view.lay(view.id(0)?), view.lay(out)), [view.id(0)?, out]))
         }
-        StepOp::Softmax(_) | StepOp::LayerNorm { .. } | StepOp::Reduce(_) => Err(view.unsupported("no kernel yet")),
+        StepOp::Softmax(op) => one(Task::plain(rows::softmax(op, &view.input(0)?, &view.output()), [view.id(0)?, out])),
+        StepOp::LayerNorm { norm, scale, bias } => {
+            let bias = bias.map_or(Ok(&[][..]), |id| view.weights_f32(id))?;
+            let prepared = rows::layer_norm(norm, view.weights_f32(*scale)?, bias, &view.input(0)?, &view.output());
+            one(Task::new(prepared, [view.id(0)?, out]))
+        }
+        StepOp::Reduce(op) => one(Task::plain(reduce::prepare(op, &view.input(0)?, &view.output()), [view.id(0)?, out])),
     }
 }
 
 fn one(task: Task) -> Result<Vec<Task>> {
     Ok(vec![task])
+}
+
+/// Memory to compute in: what lies there, and which memory it is.
+#[derive(Clone, Copy)]
+struct Spot {
+    operand: Operand,
+    bind: Bind,
 }
 
 /// A step with its plan: where operands lie and what they mean.
@@ -181,24 +197,62 @@ impl View<'_> {
     }
 
     /// A table that serves all channels.
-    fn shared_table<'t>(
-        &self,
-        table: Option<&'t fathom_core::ops::nn::byte::ByteTable>,
-    ) -> Result<Option<&'t fathom_core::ops::nn::byte::ByteTable>> {
+    fn shared_table<'t>(&self, table: Option<&'t ByteTable>) -> Result<Option<&'t ByteTable>> {
         match table {
             Some(table) if table.tables() > 1 => Err(self.unsupported("a table per channel behind a sum of bytes")),
             table => Ok(table),
         }
     }
 
-    /// A function applied to the output where it lies.
-    fn in_place(&self, activation: Activation) -> Result<Task> {
-        let (out, tensor) = (self.step.output, self.plan.tensor(self.step.output));
-        if tensor.quant.is_some() {
+    /// The output as a place to write to.
+    fn result(&self) -> Spot {
+        Spot { operand: self.output(), bind: Bind::Tensor(self.step.output) }
+    }
+
+    /// Floats behind the arena, in the shape of the output.
+    fn scratch(&self) -> Spot {
+        let tensor = self.plan.tensor(self.step.output);
+        let pitch = tensor.channels().next_multiple_of(4);
+        let bind = Bind::Scratch { offset: 0, bytes: (4 * tensor.rows() * pitch) as u64 };
+        Spot { operand: Operand { start: 0, pitch, quant: None }, bind }
+    }
+
+    /// A function applied in place.
+    fn then(&self, activation: Activation, spot: Spot) -> Result<Task> {
+        if spot.operand.quant.is_some() {
             return Err(self.unsupported("an activation on rounded bytes"));
         }
-        let launch = unary::prepare(Unary::Activation(activation), tensor.rows(), tensor.channels(), &self.output(), &self.output());
-        Ok(Task::plain(launch, [out, out]))
+        Ok(self.unary(Unary::Activation(activation), spot, spot))
+    }
+
+    fn unary(&self, function: Unary, source: Spot, target: Spot) -> Task {
+        let tensor = self.plan.tensor(self.step.output);
+        let launch = unary::prepare(function, tensor.rows(), tensor.channels(), &source.operand, &target.operand);
+        Task { prepared: Prepared { launch, constants: Vec::new() }, binds: vec![source.bind, target.bind] }
+    }
+
+    /// The residual added in place, then clamped to a range.
+    fn add_residual(&self, spot: Spot, range: [f32; 2]) -> Result<Task> {
+        let residual = self.residual(true);
+        let tensor = self.plan.tensor(self.step.output);
+        let operand = self.operand(residual);
+        let strides = |pitch: usize| [0, 0, pitch, 1];
+        let axes = Broadcast {
+            shape: [1, 1, tensor.rows(), tensor.channels()],
+            a: strides(spot.operand.pitch),
+            b: strides(operand.pitch),
+            out: strides(spot.operand.pitch),
+        };
+        let launch = binary::prepare(Binary::Add, &axes, range, &spot.operand, &operand, &spot.operand);
+        let launch = launch.ok_or_else(|| self.unsupported("strides of the residual"))?;
+        Ok(Task { prepared: Prepared { launch, constants: Vec::new() }, binds: vec![spot.bind, Bind::Tensor(residual), spot.bind] })
+    }
+
+    fn weights_f32(&self, id: WeightId) -> Result<&[f32]> {
+        match &self.plan.weight(id).elements {
+            Elements::F32(weights) => Ok(weights),
+            other => Err(self.unsupported(&format!("weights of {}", other.element().name()))),
+        }
     }
 
     fn weights_i8(&self, id: WeightId) -> Result<&[i8]> {

@@ -2,21 +2,33 @@
 
 use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::conv_transpose::ConvTranspose2d;
-use fathom_core::ops::nn::epilogue::RealEpilogue;
+use fathom_core::ops::nn::elementwise::Unary;
+use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue, RealEpilogue};
+use fathom_core::ops::nn::matmul::MatMul;
 use fathom_core::ops::nn::{Activation, Map, Window};
 use fathom_gpu::nn::conv_bytes::ByteConv;
+use fathom_gpu::nn::conv_f32::{self, FloatConv};
+use fathom_gpu::nn::conv_float::{self, FloatFinish};
 use fathom_gpu::nn::conv_transpose_bytes::{self, ByteConvTranspose};
+use fathom_gpu::nn::conv_transpose_f32::{self, FloatConvTranspose};
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{conv_depthwise, conv_dot4, conv_spread};
+use fathom_gpu::nn::{Operand, Prepared, conv_depthwise, conv_depthwise_f32, conv_dot4, conv_spread, matmul};
 
-use super::{Task, View};
+use super::{Bind, Spot, Task, View};
 use crate::Result;
 use crate::network::gpu::tactic::Tactic;
 use crate::network::plan::{Arithmetic, ByteArithmetic, MatMulStep, WeightId};
 
 pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic: &Arithmetic, tactic: Tactic) -> Result<Vec<Task>> {
     match arithmetic {
-        Arithmetic::Float(_) => Err(view.unsupported("float convolution")),
+        Arithmetic::Float(epilogue) => {
+            let weights = view.weights_f32(weights)?;
+            float(view, epilogue, |finish, spot| {
+                let step = FloatConv { conv: *conv, weights, finish, source: view.input(0)?, target: spot.operand };
+                let depthwise = conv_depthwise_f32::prepare(&step, WORKGROUP);
+                Ok(depthwise.unwrap_or_else(|| conv_f32::prepare(&step, WORKGROUP)))
+            })
+        }
         Arithmetic::Bytes { zero_a, result, .. } => {
             let numbers = Numbers::of(view, result)?;
             let has_residual = arithmetic.has_residual();
@@ -41,7 +53,13 @@ pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic
 
 pub(super) fn conv_transpose(view: &View<'_>, conv: &ConvTranspose2d, weights: WeightId, arithmetic: &Arithmetic) -> Result<Vec<Task>> {
     match arithmetic {
-        Arithmetic::Float(_) => Err(view.unsupported("float transposed convolution")),
+        Arithmetic::Float(epilogue) => {
+            let weights = view.weights_f32(weights)?;
+            float(view, epilogue, |finish, spot| {
+                let step = FloatConvTranspose { conv: *conv, weights, finish, source: view.input(0)?, target: spot.operand };
+                Ok(conv_transpose_f32::prepare(&step, WORKGROUP))
+            })
+        }
         Arithmetic::Bytes { zero_a, result, .. } => {
             let numbers = Numbers::of(view, result)?;
             let residual = view.residual(arithmetic.has_residual());
@@ -63,20 +81,111 @@ pub(super) fn conv_transpose(view: &View<'_>, conv: &ConvTranspose2d, weights: W
 
 pub(super) fn matmul(view: &View<'_>, step: &MatMulStep, tactic: Tactic) -> Result<Vec<Task>> {
     let product = &step.product;
-    let one_matrix = product.batch == [1, 1] && product.a.column == 1;
-    let rows_are_pixels =
-        one_matrix && product.a.row == view.plan.tensor(view.id(0)?).pitch && product.out.row == view.plan.tensor(view.step.output).pitch;
+    let (a, out) = (view.plan.tensor(view.id(0)?), view.plan.tensor(view.step.output));
+    let rows_are_pixels = product.batch == [1, 1]
+        && [product.a.column, product.out.column] == [1, 1]
+        && [product.a.offset, product.out.offset] == [0, 0]
+        && [product.a.row, product.out.row] == [a.pitch, out.pitch];
+    let b = match step.weights {
+        Some(weights) => Bind::Weight(weights),
+        None => Bind::Tensor(view.id(1)?),
+    };
     match (step.weights, &step.arithmetic) {
         // A matrix times constant weights is a 1x1 convolution of a single row of pixels.
-        (Some(weights), arithmetic @ Arithmetic::Bytes { zero_b: 0, .. })
-            if rows_are_pixels && product.a.offset == 0 && product.out.offset == 0 =>
-        {
-            let input = Map { height: 1, width: product.rows, channels: product.inner };
-            let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad_before: [0, 0], pad_after: [0, 0] };
-            conv(view, &Conv2d { input, out_channels: product.columns, window, groups: 1 }, weights, arithmetic, tactic)
+        (Some(weights), arithmetic @ Arithmetic::Bytes { zero_b: 0, .. }) if rows_are_pixels => {
+            conv(view, &one_by_one(product), weights, arithmetic, tactic)
         }
-        _ => Err(view.unsupported("matrix product")),
+        (Some(weights), Arithmetic::Float(epilogue)) if rows_are_pixels => {
+            let scaled: Vec<f32> = view.weights_f32(weights)?.iter().map(|weight| step.alpha * weight).collect();
+            float(view, epilogue, |finish, spot| {
+                let step = FloatConv { conv: one_by_one(product), weights: &scaled, finish, source: view.input(0)?, target: spot.operand };
+                Ok(conv_f32::prepare(&step, WORKGROUP))
+            })
+        }
+        (_, Arithmetic::Float(epilogue)) => {
+            let constant = Operand { start: 0, pitch: 0, quant: None };
+            let operand_b = if step.weights.is_some() { constant } else { view.input(1)? };
+            let alone = FloatEpilogue { residual: false, ..epilogue.clone() };
+            let mut tasks = float_unfused(view, epilogue, &alone, |epilogue, spot| {
+                let operands = [&view.input(0)?, &operand_b, &spot.operand];
+                let prepared = matmul::float(product, step.alpha, epilogue, operands, WORKGROUP);
+                prepared.ok_or_else(|| view.unsupported("rows of the result"))
+            })?;
+            tasks[0].binds.insert(1, b);
+            Ok(tasks)
+        }
+        (_, Arithmetic::Bytes { zero_a, zero_b, result }) => {
+            let numbers = Numbers::of(view, result)?;
+            let signed_b = step.weights.is_some() || view.is_signed(view.id(1)?);
+            let start_b = if step.weights.is_some() { 0 } else { view.start(view.id(1)?) };
+            let signed = [view.is_signed(view.id(0)?), signed_b];
+            let starts = [view.start(view.id(0)?), start_b, view.start(view.step.output)];
+            let prepared = matmul::bytes(product, [*zero_a, *zero_b], signed, &numbers.finish(), starts, WORKGROUP);
+            let prepared = prepared.ok_or_else(|| view.unsupported("rows or residual of a byte product"))?;
+            let binds = vec![Bind::Tensor(view.id(0)?), b, Bind::Tensor(view.step.output)];
+            numbers.followed_by_rest(view, Task { prepared, binds })
+        }
     }
+}
+
+fn one_by_one(product: &MatMul) -> Conv2d {
+    let input = Map { height: 1, width: product.rows, channels: product.inner };
+    let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad_before: [0, 0], pad_after: [0, 0] };
+    Conv2d { input, out_channels: product.columns, window, groups: 1 }
+}
+
+/// A float sum with its epilogue: one launch where the kernel can do it all, else one that sums and others behind it.
+fn float(
+    view: &View<'_>,
+    epilogue: &FloatEpilogue,
+    prepare: impl Fn(FloatFinish<'_>, Spot) -> Result<Prepared>,
+) -> Result<Vec<Task>> {
+    let residual = view.residual(epilogue.residual);
+    let binds = |spot: Spot| vec![Bind::Tensor(view.step.inputs[0]), Bind::Tensor(residual), spot.bind];
+    if FloatFinish::fits(epilogue) {
+        let finish = FloatFinish { epilogue, residual: epilogue.residual.then(|| view.operand(residual)) };
+        let spot = view.result();
+        return Ok(vec![Task { prepared: prepare(finish, spot)?, binds: binds(spot) }]);
+    }
+    let alone = FloatEpilogue { residual: false, ..epilogue.clone() };
+    let mut tasks = float_unfused(view, epilogue, &alone, |epilogue, spot| prepare(FloatFinish { epilogue, residual: None }, spot))?;
+    tasks[0].binds.insert(1, Bind::Tensor(residual));
+    Ok(tasks)
+}
+
+/// As [`float`], for kernels that add no residual. Where functions follow, they work on floats: a byte result is made last.
+fn float_unfused(
+    view: &View<'_>,
+    epilogue: &FloatEpilogue,
+    alone: &FloatEpilogue,
+    prepare: impl Fn(&FloatEpilogue, Spot) -> Result<Prepared>,
+) -> Result<Vec<Task>> {
+    let fused = conv_float::clamps_or_slopes(alone.activation);
+    let first = FloatEpilogue {
+        bias: alone.bias.clone(),
+        activation: if fused { alone.activation } else { Activation::None },
+        residual: false,
+        then: Activation::None,
+    };
+    let clamped = conv_float::clamps(epilogue.then);
+    let more = !fused || epilogue.residual || epilogue.then != Activation::None;
+    let rounds = view.output().quant.is_some();
+    let spot = if more && rounds { view.scratch() } else { view.result() };
+    let mut tasks = vec![Task { prepared: prepare(&first, spot)?, binds: vec![Bind::Tensor(view.id(0)?), spot.bind] }];
+    if !fused {
+        tasks.push(view.then(alone.activation, spot)?);
+    }
+    if epilogue.residual {
+        let range = if clamped { epilogue.then } else { Activation::None };
+        tasks.push(view.add_residual(spot, fathom_gpu::nn::epilogue::range(range))?);
+    }
+    if epilogue.then != Activation::None && !(clamped && epilogue.residual) {
+        tasks.push(view.then(epilogue.then, spot)?);
+    }
+    if more && rounds {
+        tasks.push(view.unary(Unary::Identity, spot, view.result()));
+    }
+    Ok(tasks)
 }
 
 /// Invocations of a workgroup along x and y.
@@ -87,7 +196,7 @@ const WORKGROUP_SPREAD: [u32; 2] = [8, 1];
 
 /// What becomes of integer sums, split into what the kernel does and what another launch does after it.
 enum Numbers<'a> {
-    Byte { epilogue: &'a fathom_core::ops::nn::epilogue::ByteEpilogue, signed: bool },
+    Byte { epilogue: &'a ByteEpilogue, signed: bool },
     Real { epilogue: RealEpilogue, rest: Vec<Activation> },
 }
 
@@ -99,8 +208,11 @@ impl<'a> Numbers<'a> {
                 if numbers.finish().fits() { Ok(numbers) } else { Err(view.unsupported("a table per channel behind a residual")) }
             }
             ByteArithmetic::Real(real) => {
+                if real.float.residual && view.operand(view.residual(true)).quant.is_some() {
+                    return Err(view.unsupported("a byte residual behind a real sum"));
+                }
                 let mut epilogue = real.clone();
-                let clamps = matches!(real.float.activation, Activation::None | Activation::Relu | Activation::Clip { .. });
+                let clamps = conv_float::clamps(real.float.activation);
                 if real.float.residual && !clamps {
                     return Err(view.unsupported("a residual behind an activation"));
                 }
@@ -127,7 +239,7 @@ impl<'a> Numbers<'a> {
         let mut tasks = vec![task];
         if let Self::Real { rest, .. } = self {
             for activation in rest {
-                tasks.push(view.in_place(*activation)?);
+                tasks.push(view.then(*activation, view.result())?);
             }
         }
         Ok(tasks)
