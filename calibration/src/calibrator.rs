@@ -138,6 +138,11 @@ impl<'m> Calibrator<'m> {
         self.motions.add(before, after, glance.output, baseline_m)
     }
 
+    /// Reads what was seen so far as that of a network of another response: for benches, which measure kappa.
+    pub fn assume_response(&mut self, kappa: Response) {
+        self.pool.assume_response(kappa);
+    }
+
     /// Says that frames were left out because time ran out.
     pub fn mark_incomplete(&mut self) {
         self.complete = false;
@@ -166,6 +171,12 @@ impl<'m> Calibrator<'m> {
     #[must_use]
     pub const fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The network's field-of-view output over the frames so far.
+    #[must_use]
+    pub const fn perspective(&self) -> &Perspective {
+        &self.perspective
     }
 
     /// Runs of the network so far.

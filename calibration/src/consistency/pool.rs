@@ -42,6 +42,11 @@ impl Pool {
         Self { kappa, frames: Bounded::default() }
     }
 
+    /// Reads the frames as those of a network of another response.
+    pub fn assume_response(&mut self, kappa: Response) {
+        self.kappa = kappa;
+    }
+
     /// Frames added.
     #[must_use]
     pub const fn count(&self) -> usize {
