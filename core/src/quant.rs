@@ -44,6 +44,7 @@ impl QuantParams {
     /// `clamp(round_half_even(real / scale) + zero_point)`. NaN gives the zero point.
     ///
     /// Source: ONNX operator QuantizeLinear, opset 13.
+    #[inline]
     #[must_use]
     pub fn quantize(&self, real: f32) -> i32 {
         let steps = (real / self.scale).round_ties_even();
@@ -52,6 +53,7 @@ impl QuantParams {
     }
 
     /// `scale (q - zero_point)`.
+    #[inline]
     #[must_use]
     pub fn dequantize(&self, q: i32) -> f32 {
         self.scale * (q - self.zero_point) as f32
@@ -62,6 +64,7 @@ impl QuantParams {
 ///
 /// `multiplier` is `scale_x * scale_w / scale_y` in f32; the product is one f32 multiplication. This is what
 /// onnxruntime's QLinearConv computes (MLAS `MlasRequantizeOutput`), hence bit-exact agreement.
+#[inline]
 #[must_use]
 pub fn requantize(acc: i32, multiplier: f32, zero_point: i32, low: i32, high: i32) -> i32 {
     let scaled = acc as f32 * multiplier;

@@ -51,6 +51,7 @@ pub enum Activation {
 
 impl Activation {
     /// The function's value.
+    #[inline]
     #[must_use]
     pub fn apply(self, x: f32) -> f32 {
         match self {
@@ -91,6 +92,7 @@ fn sigmoid(x: f32) -> f32 {
 /// The error function, within 3e-7 of the truth: `x P(x^2) / Q(x^2)` on -4..4, beyond which it is 1 in f32.
 ///
 /// Source: the rational approximation of Eigen (`generic_fast_erf_float`), which XLA uses too.
+#[inline]
 #[must_use]
 pub fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);

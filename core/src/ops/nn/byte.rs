@@ -23,14 +23,17 @@ impl Byte for u8 {
     const LOW: i32 = 0;
     const HIGH: i32 = 255;
 
+    #[inline]
     fn clamped(value: i32) -> Self {
         value.clamp(Self::LOW, Self::HIGH) as Self
     }
 
+    #[inline]
     fn bits(self) -> u8 {
         self
     }
 
+    #[inline]
     fn from_bits(bits: u8) -> Self {
         bits
     }
@@ -40,14 +43,17 @@ impl Byte for i8 {
     const LOW: i32 = -128;
     const HIGH: i32 = 127;
 
+    #[inline]
     fn clamped(value: i32) -> Self {
         value.clamp(Self::LOW, Self::HIGH) as Self
     }
 
+    #[inline]
     fn bits(self) -> u8 {
         self.cast_unsigned()
     }
 
+    #[inline]
     fn from_bits(bits: u8) -> Self {
         bits.cast_signed()
     }
@@ -87,12 +93,14 @@ impl ByteTable {
     }
 
     /// Number of tables: 1, or one per channel.
+    #[inline]
     #[must_use]
     pub fn tables(&self) -> usize {
         self.entries.len() / 256
     }
 
     /// The 256 entries that serve a channel.
+    #[inline]
     #[must_use]
     pub fn of_channel(&self, channel: usize) -> &[u8] {
         let first = if self.tables() == 1 { 0 } else { channel * 256 };
@@ -100,6 +108,7 @@ impl ByteTable {
     }
 
     /// The image of one byte's bits.
+    #[inline]
     #[must_use]
     pub fn look_up(&self, channel: usize, bits: u8) -> u8 {
         self.of_channel(channel)[usize::from(bits)]

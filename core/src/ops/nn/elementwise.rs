@@ -31,6 +31,7 @@ pub enum Unary {
 
 impl Unary {
     /// The function's value.
+    #[inline]
     #[must_use]
     pub fn apply(self, x: f32) -> f32 {
         match self {
@@ -71,6 +72,7 @@ pub enum Binary {
 
 impl Binary {
     /// The function's value.
+    #[inline]
     #[must_use]
     pub fn apply(self, a: f32, b: f32) -> f32 {
         match self {
@@ -190,6 +192,7 @@ impl ByteSum {
     }
 
     /// The quantized sum of two quantized values.
+    #[inline]
     #[must_use]
     pub fn value(&self, first: i32, second: i32) -> i32 {
         let (a, b) = if self.swapped { (second, first) } else { (first, second) };
@@ -226,6 +229,7 @@ impl ByteProduct {
     }
 
     /// The quantized product of two quantized values.
+    #[inline]
     #[must_use]
     pub fn value(&self, a: i32, b: i32) -> i32 {
         let product = ((a - self.zero_a) * (b - self.zero_b)) as f32;

@@ -67,17 +67,18 @@ impl PreparedConv {
     pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
         let failure = Failure::default();
         let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch };
-        let chunk = TILE_PIXELS * out.tensor.pitch;
+        let pixels = workers.share(out.tensor.rows(), TILE_PIXELS);
+        let chunk = pixels * out.tensor.pitch;
         if out.tensor.quant.is_none() {
-            workers.chunks(out.f32(), chunk, |i, rows, scratch| failure.keep(tile.run(i * TILE_PIXELS, TileRows::Floats(rows), scratch)));
+            workers.chunks(out.f32(), chunk, |i, rows, scratch| failure.keep(tile.run(i * pixels, TileRows::Floats(rows), scratch)));
         } else {
-            workers.chunks(out.bytes, chunk, |i, rows, scratch| failure.keep(tile.run(i * TILE_PIXELS, TileRows::Bytes(rows), scratch)));
+            workers.chunks(out.bytes, chunk, |i, rows, scratch| failure.keep(tile.run(i * pixels, TileRows::Bytes(rows), scratch)));
         }
         failure.result()
     }
 }
 
-/// Output pixels of a tile: one row block of the kernel, so that patches and sums stay in the first caches.
+/// Most output pixels of a tile: one row block of the kernel, so that patches and sums stay in the first caches.
 const TILE_PIXELS: usize = 64;
 
 /// What all tiles of one run share.

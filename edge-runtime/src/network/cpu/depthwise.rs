@@ -44,21 +44,19 @@ impl PreparedDepthwise {
         let elements = &plan.weight(weights).elements;
         let count = conv.window.kernel[0] * conv.window.kernel[1];
         let channels = conv.out_channels;
-        // Element `i` of `[taps, channels]` in the plan's `[channels, taps]`.
-        let from = |i: usize| (i % channels) * count + i / channels;
         let out = plan.tensor(step.output).quant;
         let weights = match arithmetic {
             Arithmetic::Float(epilogue) => {
                 let w = floats(elements)?;
-                let taps = (0..w.len()).map(|i| w[from(i)]).collect();
+                let taps = blocked(channels, count, |i| w[i]);
                 Weights::Floats { taps, finish: FloatFinish::new(epilogue, 1.0, out) }
             }
             Arithmetic::Bytes { zero_a, result, .. } => {
                 let w = bytes(elements)?;
-                let taps = (0..w.len()).map(|i| i16::from(w[from(i)])).collect();
-                let sums: Vec<i32> = w.chunks(count.max(1)).map(|taps| taps.iter().map(|&w| i32::from(w)).sum()).collect();
+                let taps = blocked(channels, count, |i| i16::from(w[i]));
+                let column_sums: Vec<i32> = w.chunks(count.max(1)).map(|taps| taps.iter().map(|&w| i32::from(w)).sum()).collect();
                 let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
-                Weights::Bytes { taps, zero: *zero_a, signed, finish: IntegerFinish::new(result, &sums, *zero_a, out) }
+                Weights::Bytes { taps, zero: *zero_a, signed, finish: IntegerFinish::new(result, &column_sums, *zero_a, out) }
             }
         };
         Ok(Self { conv: *conv, weights, arch: Arch::new() })
@@ -115,6 +113,18 @@ impl PreparedDepthwise {
     }
 }
 
+/// Weights `[channels, taps]` as blocks of channels, `[taps, BLOCK]` each; lanes that are no channel hold 0.
+fn blocked<T: Copy + Default>(channels: usize, count: usize, weight: impl Fn(usize) -> T) -> Vec<T> {
+    let lane = |first: usize, tap: usize, i: usize| if first + i < channels { weight((first + i) * count + tap) } else { T::default() };
+    let blocks = (0..channels).step_by(BLOCK).map(|first| block_start(channels, first));
+    blocks.flat_map(|first| (0..count * BLOCK).map(move |k| (first, k))).map(|(first, k)| lane(first, k / BLOCK, k % BLOCK)).collect()
+}
+
+/// First channel of the block at `first`: the last block overlaps its neighbour to be whole.
+fn block_start(channels: usize, first: usize) -> usize {
+    first.min(channels.saturating_sub(BLOCK))
+}
+
 /// Geometry of one line of output pixels.
 #[derive(Clone, Copy)]
 struct Line<'a> {
@@ -127,33 +137,75 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Calls `tap(tap, start)` for each tap of output pixel `x`; `start` is where its channels start, `None` in the padding.
+    /// Where the channels of each tap of output pixel `x` start in the input; [`OUTSIDE`] in the padding.
     #[inline(always)]
-    fn taps(&self, x: usize, mut tap: impl FnMut(usize, Option<usize>)) {
-        let Window { kernel: [kernel_h, kernel_w], stride, dilation, pad_before, .. } = self.conv.window;
+    fn starts(&self, x: usize, starts: &mut [usize]) {
+        let Window { kernel: [_, kernel_w], stride, dilation, pad_before, .. } = self.conv.window;
         let (height, width) = (self.conv.input.height, self.conv.input.width);
         // Wrapping below zero lands far above any extent.
-        let top = (self.y * stride[0]).wrapping_sub(pad_before[0]);
-        let left = (x * stride[1]).wrapping_sub(pad_before[1]);
-        for ky in 0..kernel_h {
-            let iy = top.wrapping_add(ky * dilation[0]);
-            for kx in 0..kernel_w {
-                let ix = left.wrapping_add(kx * dilation[1]);
+        let top = self.y.wrapping_mul(stride[0]).wrapping_sub(pad_before[0]);
+        let left = x.wrapping_mul(stride[1]).wrapping_sub(pad_before[1]);
+        for (ky, line) in starts.chunks_mut(kernel_w).enumerate() {
+            let iy = top.wrapping_add(ky.wrapping_mul(dilation[0]));
+            for (kx, start) in line.iter_mut().enumerate() {
+                let ix = left.wrapping_add(kx.wrapping_mul(dilation[1]));
                 let inside = iy < height && ix < width;
-                tap(ky * kernel_w + kx, if inside { Some((iy * width + ix) * self.pitch) } else { None });
+                *start = if inside { iy.wrapping_mul(width).wrapping_add(ix).wrapping_mul(self.pitch) } else { OUTSIDE };
             }
         }
     }
 
-    /// The block of channels from `first` on, as `(first, length)`: the last one overlaps its neighbour to be whole.
-    #[inline(always)]
-    fn block(&self, first: usize) -> (usize, usize) {
-        (first.min(self.channels.saturating_sub(BLOCK)), BLOCK.min(self.channels))
+    fn taps(&self) -> usize {
+        self.conv.window.kernel[0] * self.conv.window.kernel[1]
     }
 }
 
+/// Stands for a tap in the padding.
+const OUTSIDE: usize = usize::MAX;
+
 /// Channels whose sums are kept in registers together.
 const BLOCK: usize = 16;
+
+/// The sums of one line: `sums[pixel, channel] = sum over taps of multiply_add(x, w)`, with `padding` outside the image.
+#[inline(always)]
+fn line_sums<X: Copy, W, T: Copy + Default>(
+    line: Line<'_>,
+    x: &[X],
+    weights: &[W],
+    padding: X,
+    sums: &mut [T],
+    multiply_add: impl Fn([T; BLOCK], &[X; BLOCK], &[W; BLOCK]) -> [T; BLOCK],
+) {
+    let (channels, taps) = (line.channels, line.taps());
+    let outside = [padding; BLOCK];
+    let mut starts = vec![OUTSIDE; taps];
+    let count = BLOCK.min(channels);
+    for (px, pixel) in sums.chunks_exact_mut(channels).take(line.out_width).enumerate() {
+        line.starts(px, &mut starts);
+        for (block, weights) in weights.chunks_exact(taps * BLOCK).enumerate() {
+            let first = block_start(channels, block * BLOCK);
+            let mut total = [T::default(); BLOCK];
+            for (&start, w) in starts.iter().zip(weights.chunks_exact(BLOCK)) {
+                let Ok(w) = <&[W; BLOCK]>::try_from(w) else { continue };
+                let mut few = outside;
+                let x = if start == OUTSIDE {
+                    &outside
+                } else {
+                    let from = start.wrapping_add(first);
+                    match x.get(from..from.wrapping_add(BLOCK)).and_then(|x| x.try_into().ok()) {
+                        Some(whole) if count == BLOCK => whole,
+                        _ => {
+                            few[..count].copy_from_slice(&x[from..from + count]);
+                            &few
+                        }
+                    }
+                };
+                total = multiply_add(total, x, w);
+            }
+            pixel[first..first + count].copy_from_slice(&total[..count]);
+        }
+    }
+}
 
 struct ByteLine<'a, B> {
     line: Line<'a>,
@@ -168,39 +220,17 @@ impl<B: Byte> WithSimd for ByteLine<'_, B> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { line, x, taps, zero, sums } = self;
-        let channels = line.channels;
-        for first in (0..channels).step_by(BLOCK) {
-            let (first, count) = line.block(first);
-            for px in 0..line.out_width {
-                let mut total = [0_i32; BLOCK];
-                line.taps(px, |tap, start| {
-                    let w = &taps[tap * channels + first..tap * channels + first + count];
-                    match (start, <&[i16; BLOCK]>::try_from(w)) {
-                        (Some(start), Ok(w)) => {
-                            if let Ok(x) = <&[B; BLOCK]>::try_from(&x[start + first..start + first + BLOCK]) {
-                                multiply_add(x, w, &mut total);
-                            }
-                        }
-                        (Some(start), Err(_)) => {
-                            let x = &x[start + first..start + first + count];
-                            total.iter_mut().zip(x).zip(w).for_each(|((t, &x), &w)| *t = t.wrapping_add(x.into().wrapping_mul(w.into())));
-                        }
-                        (None, _) => total.iter_mut().zip(w).for_each(|(t, &w)| *t = t.wrapping_add(zero.wrapping_mul(w.into()))),
-                    }
-                });
-                sums[px * channels + first..px * channels + first + count].copy_from_slice(&total[..count]);
-            }
-        }
+        line_sums(self.line, self.x, self.taps, B::clamped(self.zero), self.sums, byte_products::<B>);
     }
 }
 
 #[inline(always)]
-fn multiply_add<B: Byte>(x: &[B; BLOCK], w: &[i16; BLOCK], total: &mut [i32; BLOCK]) {
+fn byte_products<B: Byte>(mut total: [i32; BLOCK], x: &[B; BLOCK], w: &[i16; BLOCK]) -> [i32; BLOCK] {
     for i in 0..BLOCK {
         let byte: i32 = x[i].into();
         total[i] = total[i].wrapping_add(i32::from((byte as i16).wrapping_mul(w[i])));
     }
+    total
 }
 
 struct FloatLine<'a> {
@@ -215,23 +245,14 @@ impl WithSimd for FloatLine<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { line, x, taps, sums } = self;
-        let channels = line.channels;
-        for first in (0..channels).step_by(BLOCK) {
-            let (first, count) = line.block(first);
-            for px in 0..line.out_width {
-                let mut total = [0.0_f32; BLOCK];
-                line.taps(px, |tap, start| {
-                    let Some(start) = start else { return };
-                    let w = &taps[tap * channels + first..tap * channels + first + count];
-                    let x = &x[start + first..start + first + count];
-                    match (<&[f32; BLOCK]>::try_from(x), <&[f32; BLOCK]>::try_from(w)) {
-                        (Ok(x), Ok(w)) => (0..BLOCK).for_each(|i| total[i] += x[i] * w[i]),
-                        _ => total.iter_mut().zip(x).zip(w).for_each(|((t, x), w)| *t += x * w),
-                    }
-                });
-                sums[px * channels + first..px * channels + first + count].copy_from_slice(&total[..count]);
-            }
-        }
+        line_sums(self.line, self.x, self.taps, 0.0, self.sums, float_products);
     }
+}
+
+#[inline(always)]
+fn float_products(mut total: [f32; BLOCK], x: &[f32; BLOCK], w: &[f32; BLOCK]) -> [f32; BLOCK] {
+    for i in 0..BLOCK {
+        total[i] += x[i] * w[i];
+    }
+    total
 }

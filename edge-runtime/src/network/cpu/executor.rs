@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fathom_core::tensor::Tensor;
+use rayon::ThreadPool;
 
 use super::gemm::Kernels;
 use super::memory::Memory;
@@ -20,6 +21,7 @@ pub struct CpuExecutor {
     prepared: Vec<Prepared>,
     kernels: Kernels,
     workers: Workers,
+    pool: ThreadPool,
 }
 
 impl CpuExecutor {
@@ -33,7 +35,7 @@ impl CpuExecutor {
         let kernels = Kernels::new();
         let prepared = plan.steps.iter().map(|step| Prepared::new(&plan, step, &kernels)).collect::<Result<_>>()?;
         let memory = Memory::new(&plan);
-        Ok(Self { plan, memory, prepared, kernels, workers: Workers::new(pool) })
+        Ok(Self { plan, memory, prepared, kernels, workers: Workers::new(pool.current_num_threads()), pool })
     }
 
     /// The plan it runs.
@@ -54,7 +56,13 @@ impl CpuExecutor {
     /// # Errors
     /// [`Error::Core`] if the image is not of the network's input shape.
     pub fn run(&mut self, image: &Tensor) -> Result<Vec<Tensor>> {
-        self.run_observed(image, &mut |_, _| {})
+        port::load(&self.plan, &mut self.memory, image)?;
+        let Self { plan, memory, prepared, kernels, workers, pool } = self;
+        pool.install(|| {
+            let mut steps = plan.steps.iter().zip(prepared.iter());
+            steps.try_for_each(|(step, prepared)| prepared.run(plan, step, memory, kernels, workers))
+        })?;
+        port::outputs(plan, memory)
     }
 
     /// As [`CpuExecutor::run`]; `observe` is called after each step with its index and the arena, in which
@@ -64,10 +72,11 @@ impl CpuExecutor {
     /// As [`CpuExecutor::run`].
     pub fn run_observed(&mut self, image: &Tensor, observe: &mut dyn FnMut(usize, &Memory)) -> Result<Vec<Tensor>> {
         port::load(&self.plan, &mut self.memory, image)?;
-        for (index, (step, prepared)) in self.plan.steps.iter().zip(&self.prepared).enumerate() {
-            prepared.run(&self.plan, step, &mut self.memory, &self.kernels, &mut self.workers)?;
-            observe(index, &self.memory);
+        let Self { plan, memory, prepared, kernels, workers, pool } = self;
+        for (index, (step, prepared)) in plan.steps.iter().zip(prepared.iter()).enumerate() {
+            pool.install(|| prepared.run(plan, step, memory, kernels, workers))?;
+            observe(index, memory);
         }
-        port::outputs(&self.plan, &self.memory)
+        port::outputs(plan, memory)
     }
 }

@@ -49,6 +49,7 @@ impl Prepared {
         if let Self::Twin = self {
             return twin::run(plan, step, memory);
         }
+        workers.expect(step.cost.macs / self.macs_per_ns());
         let (inputs, mut out) = memory.split(plan, step)?;
         match self {
             Self::Conv(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
@@ -60,6 +61,15 @@ impl Prepared {
             Self::Twin => {}
         }
         Ok(())
+    }
+
+    /// Multiplications a core does in a nanosecond, to an order of magnitude.
+    const fn macs_per_ns(&self) -> u64 {
+        match self {
+            Self::Conv(_) | Self::ConvTranspose(_) => 30,
+            Self::Depthwise(_) => 4,
+            _ => 1,
+        }
     }
 
     /// Bytes of weights held beside the plan's own.

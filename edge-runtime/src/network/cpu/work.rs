@@ -2,15 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rayon::ThreadPool;
-
 use crate::{Error, Result};
 
-/// The threads, and what each keeps between steps.
+/// What each thread keeps between steps. Used from within the executor's pool.
 #[derive(Debug)]
 pub(super) struct Workers {
-    pool: ThreadPool,
     scratch: Vec<Scratch>,
+    /// Whether the step at hand is worth more than one thread.
+    shared: bool,
 }
 
 /// One thread's buffers; they grow to the largest step and stay.
@@ -23,9 +22,8 @@ pub(super) struct Scratch {
 }
 
 impl Workers {
-    pub(super) fn new(pool: ThreadPool) -> Self {
-        let scratch = (0..pool.current_num_threads()).map(|_| Scratch::default()).collect();
-        Self { pool, scratch }
+    pub(super) fn new(threads: usize) -> Self {
+        Self { scratch: (0..threads).map(|_| Scratch::default()).collect(), shared: true }
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -38,19 +36,29 @@ impl Workers {
         self.scratch.iter().map(bytes).sum()
     }
 
-    /// Calls `work(index, chunk)` for each chunk of `chunk_len` elements (the last may be shorter), on all threads; the
-    /// next free thread takes the next chunk.
+    /// How many of `total` rows to put into a chunk: at most `most`, even shares for all threads, a multiple of 8 where possible.
+    pub(super) fn share(&self, total: usize, most: usize) -> usize {
+        let rounds = total.div_ceil(self.threads() * most).max(1);
+        total.div_ceil(self.threads() * rounds).next_multiple_of(8).clamp(1, most)
+    }
+
+    /// Says what the next step costs, in nanoseconds of one core: waking another thread must be worth it.
+    pub(super) fn expect(&mut self, nanoseconds: u64) {
+        self.shared = nanoseconds > WAKING_NS;
+    }
+
+    /// Calls `work(index, chunk)` for each chunk of `chunk_len` elements (the last may be shorter); the next free thread
+    /// takes the next chunk.
     pub(super) fn chunks<T: Send>(&mut self, data: &mut [T], chunk_len: usize, work: impl Fn(usize, &mut [T], &mut Scratch) + Sync) {
-        let count = data.len().div_ceil(chunk_len.max(1));
-        if self.threads() == 1 || count <= 1 {
+        let chunk_len = chunk_len.max(1);
+        if self.threads() == 1 || data.len() <= chunk_len || !self.shared {
             let Some(scratch) = self.scratch.first_mut() else { return };
-            self.pool.install(|| data.chunks_mut(chunk_len.max(1)).enumerate().for_each(|(i, chunk)| work(i, chunk, scratch)));
-            return;
+            return data.chunks_mut(chunk_len).enumerate().for_each(|(i, chunk)| work(i, chunk, scratch));
         }
-        let queue = Mutex::new(data.chunks_mut(chunk_len.max(1)).enumerate());
+        let queue = Mutex::new(data.chunks_mut(chunk_len).enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (work, next) = (&work, &next);
-        self.pool.scope(|scope| {
+        rayon::scope(|scope| {
             for scratch in &mut self.scratch {
                 scope.spawn(move |_| {
                     while let Some((i, chunk)) = next() {
@@ -61,6 +69,9 @@ impl Workers {
         });
     }
 }
+
+/// What waking a sleeping thread costs, roughly.
+const WAKING_NS: u64 = 20_000;
 
 /// The first error that a thread met.
 #[derive(Debug, Default)]
@@ -97,8 +108,14 @@ mod tests {
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut data = vec![0_usize; 101];
-            Workers::new(pool).chunks(&mut data, 7, |i, chunk, _| chunk.iter_mut().for_each(|x| *x += i + 1));
+            pool.install(|| Workers::new(threads).chunks(&mut data, 7, |i, chunk, _| chunk.iter_mut().for_each(|x| *x += i + 1)));
             assert!(data.iter().enumerate().all(|(i, &x)| x == i / 7 + 1), "{threads} threads");
         }
+    }
+
+    #[test]
+    fn shares_are_even_and_not_above_the_most() {
+        let two = Workers::new(2);
+        assert_eq!([two.share(48, 64), two.share(192, 64), two.share(12_288, 64), two.share(1, 64)], [24, 48, 64, 8]);
     }
 }
