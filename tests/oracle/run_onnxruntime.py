@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Runs an ONNX file in onnxruntime on images, for the tests that hold Fathom to it.
+
+    run_onnxruntime.py MODEL.onnx OUT.f32 IMAGE.f32...
+
+Each IMAGE holds the network's input as little-endian floats. OUT gets all outputs of the first image, then of the second,
+and so on; stdout says their shapes, one JSON object.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+
+
+def main(model, out, *images):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    shapes = None
+    with open(out, "wb") as file:
+        for path in images:
+            values = np.fromfile(path, "<f4").reshape(image.shape)
+            outputs = session.run(None, {image.name: values})
+            shapes = [list(o.shape) for o in outputs]
+            for output in outputs:
+                file.write(np.ascontiguousarray(output, "<f4").tobytes())
+    print(json.dumps({"shapes": shapes, "version": onnxruntime.__version__}))
+
+
+main(*sys.argv[1:])

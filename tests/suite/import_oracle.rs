@@ -1,0 +1,82 @@
+//! A real network against onnxruntime: `../shared/models/pydnetpp*.onnx` on five photographs, through import and tract.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use fathom_core::tensor::Tensor;
+use fathom_runtime::network::import::{ImportOptions, import};
+use fathom_runtime::network::tract::TractExecutor;
+use fathom_tests::cases::{self, Case};
+use fathom_tests::{onnxruntime, require};
+
+/// What the README of the models says of them.
+const CARD: &str = "channel_order = \"rgb\"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\noutput_kind = \"depth\"\n";
+
+/// One from each of five cameras.
+const FRAMES: [&str; 5] = [
+    "kitti_sfnd/0000000000.png",
+    "metric3d_nyu/data_nyu_demo_rgb_rgb_00000.jpg",
+    "middlebury2014Q/Adirondack_im0.png",
+    "nuscenes/CAM_FRONT.jpg",
+    "nvblox_3dmatch/nvblox_tests_data_3dmatch_seq-01_frame-000000.color.png",
+];
+
+fn main() -> ExitCode {
+    let (data, models, python) = (require::shared("data/eval-dev"), require::shared("models"), require::onnxruntime());
+    let case = |name: &str, file: &'static str, check: fn(&[f32], &[f32])| {
+        let found = (data.clone().ok(), models.clone().ok(), python.clone().ok());
+        let run = move || {
+            let (Some(data), Some(models), Some(python)) = found else { panic!("run without what it needs") };
+            compare(&data, &models.join(file), &python, check);
+        };
+        Case::new(name, run).needs(&data).needs(&models).needs(&python)
+    };
+    cases::run(vec![
+        case("pydnetpp_in_floats_is_within_1e_4_of_the_range_of_onnxruntimes_answer", "pydnetpp.onnx", |ours, theirs| {
+            let worst = differences(ours, theirs).fold(0.0, f64::max);
+            eprintln!("largest difference {worst:.2e} of the range");
+            assert!(worst <= 1e-4, "{worst}");
+        }),
+        case("pydnetpp_in_bytes_follows_onnxruntimes_own_bytes", "pydnetpp.qdq.onnx", |ours, theirs| {
+            let mean = differences(ours, theirs).sum::<f64>() / ours.len() as f64;
+            let correlation = correlation(ours, theirs);
+            eprintln!("correlation {correlation:.6}, mean difference {mean:.2e} of the range");
+            assert!(correlation >= 0.9999 && mean <= 0.005, "correlation {correlation}, mean difference {mean}");
+        }),
+    ])
+}
+
+fn compare(data: &Path, model: &Path, python: &PathBuf, check: fn(&[f32], &[f32])) {
+    let images: Vec<Tensor> = FRAMES.iter().map(|frame| load(&data.join(frame), 640, 448)).collect();
+    let theirs = onnxruntime::first_outputs(python, model, &images).unwrap();
+    let imported = import(&std::fs::read(model).unwrap(), ImportOptions { card_toml: Some(CARD), ..ImportOptions::default() }).unwrap();
+    let mut executor = TractExecutor::new(&imported.graph).unwrap();
+    for (image, theirs) in images.iter().zip(theirs) {
+        check(executor.run(image).unwrap()[0].as_f32().unwrap(), &theirs);
+    }
+}
+
+/// A photograph as the network wants it: `[1, 3, height, width]`, 0..1.
+fn load(path: &Path, width: u32, height: u32) -> Tensor {
+    let picture = image::open(path).unwrap().resize_exact(width, height, image::imageops::FilterType::Triangle).to_rgb8();
+    let plane = |channel: usize| picture.pixels().map(move |p| f32::from(p[channel]) / 255.0).collect::<Vec<_>>();
+    Tensor::f32(vec![1, 3, height as usize, width as usize], [plane(0), plane(1), plane(2)].concat()).unwrap()
+}
+
+/// Absolute differences as shares of the range of `theirs`.
+fn differences<'a>(ours: &'a [f32], theirs: &'a [f32]) -> impl Iterator<Item = f64> {
+    assert_eq!(ours.len(), theirs.len());
+    let (low, high) = theirs.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+    assert!(high > low, "a flat answer proves nothing");
+    ours.iter().zip(theirs).map(move |(a, b)| f64::from((a - b).abs()) / f64::from(high - low))
+}
+
+/// Pearson's.
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let mean = |v: &[f32]| v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let covariance = |x: &[f32], mean_x: f64, y: &[f32], mean_y: f64| -> f64 {
+        x.iter().zip(y).map(|(&x, &y)| (f64::from(x) - mean_x) * (f64::from(y) - mean_y)).sum()
+    };
+    covariance(a, mean_a, b, mean_b) / (covariance(a, mean_a, a, mean_a) * covariance(b, mean_b, b, mean_b)).sqrt()
+}
