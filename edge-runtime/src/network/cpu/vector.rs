@@ -45,8 +45,8 @@ pub(super) fn quantize_row(quant: QuantParams, reals: &[f32], out: &mut [u8]) {
     let shift = quant.zero_point.wrapping_sub(MAGIC.to_bits().cast_signed());
     for (out, &real) in out.iter_mut().zip(reals) {
         let steps = real / quant.scale;
-        // A NaN compares false: it becomes the zero point, as in core.
-        let steps = if steps == steps { steps } else { 0.0 };
+        // A NaN becomes the zero point, as in core.
+        let steps = if steps.is_nan() { 0.0 } else { steps };
         let clamped = steps.max(low).min(high);
         *out = (clamped + MAGIC).to_bits().cast_signed().wrapping_add(shift) as u8;
     }

@@ -67,7 +67,7 @@ impl Emitter<'_> {
             (_, None) => StepOp::Binary { op, axes, activation },
         };
         // Views may start anywhere in their tensor: the operand is then the part from there on.
-        let inputs = vec![self.from_offset(node, &a)?, self.from_offset(node, &b)?];
+        let inputs = vec![self.tensor_at_offset(node, &a)?, self.tensor_at_offset(node, &b)?];
         self.step(node, step, inputs, out.tensor);
         self.define(node, out)
     }
@@ -183,13 +183,13 @@ impl Emitter<'_> {
             return Err(Error::UnsupportedOp { op: format!("Reduce{reduction:?}"), node: node.name.clone(), detail });
         };
         let reduce = Reduce { reduction, kept, input, out: out_strides, reduced, reduced_strides };
-        let inputs = vec![self.from_offset(node, &x)?];
+        let inputs = vec![self.tensor_at_offset(node, &x)?];
         self.step(node, StepOp::Reduce(reduce), inputs, out.tensor);
         self.define(node, out)
     }
 
     /// The tensor of a view whose strides the step holds itself: the part of it that starts where the view does.
-    fn from_offset(&mut self, node: &Node, view: &View) -> Result<crate::network::plan::TensorId> {
+    fn tensor_at_offset(&mut self, node: &Node, view: &View) -> Result<crate::network::plan::TensorId> {
         self.starting_at(view)
             .ok_or_else(|| shape_error(node, format!("operand starts at element {} of its tensor, no multiple of 4", view.offset)))
     }

@@ -142,12 +142,11 @@ impl Emitter<'_> {
     fn product_order(&self, id: Id) -> Vec<usize> {
         let rank = self.net.shape(id).len();
         let users = &self.users[id];
-        if self.net.has_one_user(&self.users, id) {
-            if let Op::Transpose { perm } = &self.net.nodes[users[0]].op {
-                if perm.last() == Some(&(rank - 1)) {
-                    return perm.clone();
-                }
-            }
+        if self.net.has_one_user(&self.users, id)
+            && let Op::Transpose { perm } = &self.net.nodes[users[0]].op
+            && perm.last() == Some(&(rank - 1))
+        {
+            return perm.clone();
         }
         (0..rank).collect()
     }
