@@ -1,5 +1,7 @@
 //! Each function of the ABI with null, bad and good arguments, called as C calls it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 

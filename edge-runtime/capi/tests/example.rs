@@ -3,6 +3,8 @@
 //!
 //! The compiler is the `cc` that Rust itself links with, so it is there wherever this test was built.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
