@@ -7,9 +7,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment and the clock")]
 
 pub mod cases;
-pub mod onnxruntime;
-pub mod oracle;
 pub mod fixtures;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod onnxruntime;
+pub mod oracle;
 pub mod require;

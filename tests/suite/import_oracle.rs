@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     ])
 }
 
-fn compare(data: &Path, model: &Path, python: &PathBuf, check: fn(&[f32], &[f32])) {
+fn compare(data: &Path, model: &Path, python: &Path, check: fn(&[f32], &[f32])) {
     let images: Vec<Tensor> = FRAMES.iter().map(|frame| load(&data.join(frame), 640, 448)).collect();
     let theirs = onnxruntime::first_outputs(python, model, &images).unwrap();
     let imported = import(&std::fs::read(model).unwrap(), ImportOptions { card_toml: Some(CARD), ..ImportOptions::default() }).unwrap();

@@ -5,6 +5,8 @@
 //! Each mutant is imported; where that succeeds it is lowered and run on the CPU as the engine would, its output checked
 //! as the engine checks it. `FATHOM_MUTANTS` sets another number.
 
+#![allow(clippy::disallowed_methods, reason = "the suite reads its length from the environment and times each mutant")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
