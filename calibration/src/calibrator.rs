@@ -10,7 +10,7 @@ use nalgebra::Vector3;
 use crate::anchors::floor::Floor;
 use crate::anchors::motion::Motions;
 use crate::anchors::perspective::Perspective;
-use crate::anchors::prior::FocalPrior;
+use crate::anchors::prior::{FocalPrior, ShiftPrior};
 use crate::anchors::range::{Range, RangePoint};
 use crate::anchors::turn::Turns;
 use crate::consistency::frame::{Glance, glance, observe};
@@ -18,7 +18,7 @@ use crate::consistency::guard::Fault;
 use crate::consistency::pool::{LEAST_FRAMES, Pool};
 use crate::information::Cue;
 use crate::solve::{Prior, Solution, solve};
-use crate::verdict::{FOCAL_LIMIT, Outcome, Reason, SCALE_LIMIT, TAU_LIMIT, cue_reports};
+use crate::verdict::{DATA_LIMIT, FOCAL_LIMIT, Outcome, Reason, SCALE_LIMIT, TAU_LIMIT, cue_reports};
 use crate::{Error, Result};
 
 /// What is known before the first frame.
@@ -48,6 +48,7 @@ pub struct Calibrator<'m> {
     model: Counted<'m>,
     options: Options,
     pool: Pool,
+    card: Option<ShiftPrior>,
     perspective: Perspective,
     range: Range,
     floor: Floor,
@@ -71,11 +72,13 @@ impl<'m> Calibrator<'m> {
         if card.output_kind == OutputKind::MetricDepth {
             return Err(Error::NothingToCalibrate { model: card.name.clone() });
         }
+        let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
         let kappa = card.kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
         let (range, floor) = (Range::new(card.output_kind, options.frame), Floor::new(options.frame, options.camera_height_m)?);
         Ok(Self {
             model: Counted { model, runs: 0 },
             pool: Pool::new(if responds(kappa) { kappa } else { Response { value: 0.0, sigma: 0.0 } }),
+            card: shift,
             perspective: Perspective::default(),
             range,
             floor,
@@ -151,7 +154,7 @@ impl<'m> Calibrator<'m> {
     /// The best there is so far.
     #[must_use]
     pub fn finish(&self) -> Outcome {
-        let solution = self.solution();
+        let solution = self.solution(true);
         let mut reasons = Vec::new();
         let calibration = self.judge(&solution, &mut reasons);
         Outcome {
@@ -229,10 +232,14 @@ impl<'m> Calibrator<'m> {
         Prior::broad(self.options.frame.width, self.outputs.1, self.outputs.2)
     }
 
-    fn solution(&self) -> Solution {
+    /// Joins the cues, the card's usual shift among them or not.
+    fn solution(&self, with_card: bool) -> Solution {
         let mut cues: Vec<&dyn Cue> = vec![&self.pool, &self.perspective, &self.range, &self.floor, &self.turns, &self.motions];
         if let Some(prior) = &self.options.focal {
             cues.push(prior);
+        }
+        if let Some(card) = self.card.as_ref().filter(|_| with_card) {
+            cues.push(card);
         }
         solve(&cues, &self.prior())
     }
@@ -240,7 +247,9 @@ impl<'m> Calibrator<'m> {
     fn judge(&self, solution: &Solution, reasons: &mut Vec<Reason>) -> Calibration {
         let sigma = |i: usize| solution.covariance[(i, i)].sqrt();
         let relative_tau = sigma(1) / (solution.theta.tau + self.mean_x()).abs().max(f64::MIN_POSITIVE);
-        let mut tau_known = self.limit("tau", relative_tau, TAU_LIMIT, reasons);
+        let alone = self.solution(false);
+        let alone_tau = alone.covariance[(1, 1)].sqrt() / (solution.theta.tau + self.mean_x()).abs().max(f64::MIN_POSITIVE);
+        let mut tau_known = self.limit("tau", alone_tau, DATA_LIMIT, reasons) && self.limit("tau", relative_tau, TAU_LIMIT, reasons);
         if !tau_known {
             self.explain_tau(reasons);
         } else if let Some(reason) = self.behind_camera(solution.theta.tau) {

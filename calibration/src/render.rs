@@ -8,7 +8,7 @@ use fathom_core::camera::{Intrinsics, Pose};
 use fathom_core::frame::{Frame, RgbImage, Size};
 use fathom_core::ops::image::resize::resize_frame;
 use fathom_core::ops::splat::{self, Rendering, ScreenPoint};
-use nalgebra::{Matrix3, Point3, UnitQuaternion};
+use nalgebra::{Matrix3, Point3, UnitQuaternion, Vector3};
 
 use crate::Result;
 use crate::scene::Scene;
@@ -98,8 +98,9 @@ pub fn turned(source: &Source, frame_camera: &Intrinsics, camera: &Intrinsics, v
     let mut pixels = Vec::with_capacity(camera.size.area());
     let mut shown = Vec::with_capacity(camera.size.area());
     for y in 0..height {
+        let start = to_source * Vector3::new(0.5, f64::from(y) + 0.5, 1.0);
         for x in 0..width {
-            let p = to_source * nalgebra::Vector3::new(f64::from(x) + 0.5, f64::from(y) + 0.5, 1.0);
+            let p = start + to_source.column(0) * f64::from(x);
             let (colour, inside) = if p.z > 1e-6 { source.sample(p.x / p.z, p.y / p.z) } else { ([0.0; 3], false) };
             pixels.push(colour.map(|c| (c + 0.5) as u8));
             shown.push(inside);

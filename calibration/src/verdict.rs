@@ -68,6 +68,9 @@ pub enum Reason {
 /// Largest sigma of tau, relative to `tau + mean(x)`, that is reported as a calibration.
 pub const TAU_LIMIT: f64 = 0.3;
 
+/// Largest sigma of tau, likewise, by the data alone, without the shift that the card says is usual.
+pub const DATA_LIMIT: f64 = 0.5;
+
 /// Largest sigma of ln f that is reported.
 pub const FOCAL_LIMIT: f64 = 0.15;
 

@@ -49,6 +49,8 @@ pub struct ModelCard {
     pub kappa: Option<Response>,
     /// Shift that suits a domain like the training data, network units.
     pub default_tau: f64,
+    /// One sigma of the shift between cameras about [`ModelCard::default_tau`]; `None` if it was never measured.
+    pub default_tau_sigma: Option<f64>,
     /// Licence of the weights.
     pub licence: Option<String>,
 }
@@ -74,6 +76,11 @@ impl ModelCard {
             && !(kappa.value.is_finite() && kappa.sigma.is_finite() && kappa.sigma >= 0.0)
         {
             return refuse("card kappa", kappa.value as f32, "finite, with a sigma of 0 or more");
+        }
+        if let Some(sigma) = self.default_tau_sigma
+            && !(sigma.is_finite() && sigma > 0.0)
+        {
+            return refuse("card default_tau_sigma", sigma as f32, "finite and above 0");
         }
         Ok(self)
     }

@@ -84,6 +84,7 @@ mod tests {
             train_fov_deg: None,
             kappa: None,
             default_tau: 0.0,
+            default_tau_sigma: None,
             licence: None,
         }
     }

@@ -41,6 +41,7 @@ mod tests {
             train_fov_deg: None,
             kappa: None,
             default_tau: 0.0,
+            default_tau_sigma: None,
             licence: None,
         };
         for format in PixelFormat::ALL {

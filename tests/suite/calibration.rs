@@ -6,8 +6,10 @@ use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::anchors::range::RangePoint;
 use fathom_calibration::boot::{Budget, Decision, boot};
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
+use fathom_calibration::consistency::frame::glance;
 use fathom_calibration::consistency::residual::{Comparison, loss, residuals};
 use fathom_calibration::consistency::rotation::{Moments, changes};
+use fathom_calibration::consistency::two_way::two_way;
 use fathom_calibration::render::{Source, moved, view_camera};
 use fathom_calibration::scene::{Spread, comparable, lift};
 use fathom_calibration::theta::depth_of;
@@ -162,6 +164,23 @@ fn tau_is_right_to_two_hundredths_through_the_splat() {
         let error = (sum.tau().unwrap() - TAU) / (TAU + sum.mean_x());
         assert!(error.abs() < 0.02, "{kind:?}: {error}");
     }
+}
+
+#[test]
+fn the_two_way_objective_of_an_orbit_is_least_at_the_truth_and_steps_towards_it() {
+    let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();
+    let mut oracle = Oracle::new(Room::furnished(), INPUT, OutputKind::InverseDepth, SCALE, TAU);
+    let glance = glance(&mut oracle, &Room::furnished().photograph(&camera, &pose(1)).as_frame()).unwrap();
+    let unit = TAU + Spread::of(glance.output.values()).mean;
+    let mut at = |off: f64| {
+        let orbit = |median_depth| views::orbits(15_f64.to_radians(), median_depth)[1];
+        two_way(&mut oracle, &glance, &camera, TAU + off * unit, orbit).unwrap().expect("half of the view is visible")
+    };
+    let (low, truth, high) = (at(-0.2), at(0.0), at(0.2));
+    println!("depth {:.4} {:.4} {:.4}, image {:.3} {:.3} {:.3}", low.depth, truth.depth, high.depth, low.image, truth.image, high.image);
+    println!("steps {:+.3} {:+.3} {:+.3} of {unit:.3}", low.step.0, truth.step.0, high.step.0);
+    assert!(truth.depth < 0.5 * low.depth && truth.depth < 0.5 * high.depth);
+    assert!(low.step.0 > 0.0 && high.step.0 < 0.0 && truth.step.0.abs() < 0.05 * unit);
 }
 
 fn known_focal(camera: &Intrinsics) -> Options {

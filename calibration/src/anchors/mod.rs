@@ -7,7 +7,7 @@
 //! | [`turn`] | two frames of a turning camera, with or without its angle | f |
 //! | [`motion`] | two frames of a moving camera, with or without its baseline | tau, f; s from the baseline |
 //! | [`perspective`] | a network with a field-of-view output | f |
-//! | [`prior`] | a data sheet, EXIF, a board profile | f |
+//! | [`prior`] | a data sheet, EXIF, a board profile; the model card | f; tau |
 
 pub mod align;
 pub mod floor;

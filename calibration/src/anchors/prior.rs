@@ -1,4 +1,4 @@
-//! A focal length known beforehand: data sheet, EXIF, board profile, a checkerboard long ago.
+//! What is known beforehand: a focal length (data sheet, EXIF, board profile), and the shift that suits most cameras (card).
 
 use crate::information::{Cue, Row};
 use crate::theta::Theta;
@@ -35,5 +35,25 @@ impl Cue for FocalPrior {
 
     fn rows(&self, theta: &Theta) -> Vec<Row> {
         vec![Row::new(theta.ln_focal - self.ln_focal, [0.0, 0.0, 1.0], self.sigma)]
+    }
+}
+
+/// The shift that suits most cameras of the network's training domain, as its card says. The data must tell tau without it;
+/// then it counts like any other cue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShiftPrior {
+    /// Shift, network units.
+    pub tau: f64,
+    /// One sigma of it between cameras.
+    pub sigma: f64,
+}
+
+impl Cue for ShiftPrior {
+    fn name(&self) -> &'static str {
+        "card"
+    }
+
+    fn rows(&self, theta: &Theta) -> Vec<Row> {
+        vec![Row::new(theta.tau - self.tau, [0.0, 1.0, 0.0], self.sigma)]
     }
 }

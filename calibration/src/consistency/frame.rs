@@ -7,7 +7,7 @@ use fathom_core::model::{DepthModel, FovEstimate};
 
 use crate::Result;
 use crate::consistency::guard::{self, Fault, LEAST_SHOWN, Thumbnail};
-use crate::consistency::rotation::{Moments, changes};
+use crate::consistency::rotation::{Moments, STRIDE, changes};
 use crate::render::{Source, turned, view_camera};
 use crate::scene::{Spread, comparable};
 use crate::views::{ROTATION_RAD, View, rotations};
@@ -100,7 +100,7 @@ pub fn observe(model: &mut dyn DepthModel, glance: &Glance, ln_focals: &[f64]) -
             let answer = model.predict(&picture.image.as_frame())?.relative;
             let keep_answer: Vec<bool> = comparable(&answer).iter().zip(&picture.shown).map(|(a, b)| *a && *b).collect();
             let compared = changes(&x, &keep, &answer, &keep_answer, &camera, &view_from_frame.rotation);
-            let share = compared.len() as f64 / kept;
+            let share = (compared.len() * STRIDE * STRIDE) as f64 / kept;
             if share < LEAST_SHOWN {
                 return Ok(Err(Fault::Hidden { share, limit: LEAST_SHOWN }));
             }

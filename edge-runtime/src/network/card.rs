@@ -14,6 +14,7 @@
 //! | `train_fov_deg` | two numbers | horizontal field of view in training, degrees |
 //! | `kappa`, `kappa_quartiles` | number, two numbers | response coefficient: its median over cameras, and its quartiles; both or neither |
 //! | `default_tau` | number | shift that suits the training domain; 0 unless given |
+//! | `default_tau_quartiles` | two numbers | quartiles over cameras of the shift that suits each best |
 //! | `licence`, `origin` | text | of the weights |
 //! | `fov_meaning`, `kappa_angle_deg`, `kappa_frames` | text | for people: what the field-of-view output holds, how kappa was measured |
 //!
@@ -55,6 +56,8 @@ pub struct CardFacts {
     pub kappa_quartiles: Option<(f64, f64)>,
     /// Shift that suits the training domain.
     pub default_tau: Option<f64>,
+    /// Lower and upper quartile over cameras of the shift that suits each.
+    pub default_tau_quartiles: Option<(f64, f64)>,
     /// Licence of the weights.
     pub licence: Option<String>,
 }
@@ -104,6 +107,7 @@ impl CardFacts {
             kappa: other.kappa.or(self.kappa),
             kappa_quartiles: other.kappa_quartiles.or(self.kappa_quartiles),
             default_tau: other.default_tau.or(self.default_tau),
+            default_tau_quartiles: other.default_tau_quartiles.or(self.default_tau_quartiles),
             licence: other.licence.or(self.licence),
         }
     }
@@ -141,6 +145,7 @@ impl CardFacts {
             train_fov_deg: self.train_fov_deg,
             kappa,
             default_tau: self.default_tau.unwrap_or(0.0),
+            default_tau_sigma: self.default_tau_quartiles.map(|(lower, upper)| (upper - lower) / NORMAL_QUARTILES),
             licence: self.licence,
         };
         Ok(card.checked()?)
@@ -178,6 +183,13 @@ impl CardFacts {
                 }
                 self.kappa_quartiles = Some((lower, upper));
             }
+            "default_tau_quartiles" => {
+                let [lower, upper] = numbers(key, text)?;
+                if lower >= upper {
+                    return Err(bad(key, text, "the lower quartile first"));
+                }
+                self.default_tau_quartiles = Some((lower, upper));
+            }
             "kappa" => self.kappa = Some(numbers::<1>(key, text)?[0]),
             "default_tau" => self.default_tau = Some(numbers::<1>(key, text)?[0]),
             "licence" => self.licence = Some(text.to_owned()),
@@ -189,11 +201,14 @@ impl CardFacts {
     }
 }
 
-/// The response coefficient. Quartiles of a normal distribution lie 2 * 0.6745 sigma apart.
+/// Distance of a normal distribution's quartiles, standard deviations: 2 * 0.6745.
+const NORMAL_QUARTILES: f64 = 1.349;
+
+/// The response coefficient.
 fn response(kappa: Option<f64>, quartiles: Option<(f64, f64)>) -> Result<Option<Response>> {
     match (kappa, quartiles) {
         (None, None) => Ok(None),
-        (Some(value), Some((lower, upper))) => Ok(Some(Response { value, sigma: (upper - lower) / 1.349 })),
+        (Some(value), Some((lower, upper))) => Ok(Some(Response { value, sigma: (upper - lower) / NORMAL_QUARTILES })),
         (Some(value), None) => Err(bad("kappa", &value.to_string(), "kappa_quartiles beside it")),
         (None, Some((lower, upper))) => Err(bad("kappa_quartiles", &format!("{lower}, {upper}"), "kappa beside them")),
     }

@@ -1,12 +1,14 @@
 //! What calibration does for each camera: errors before, after and at best; sigmas; focal lengths; metres.
 
 use fathom_calibration::anchors::perspective::Perspective;
-use fathom_calibration::anchors::prior::FocalPrior;
+use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::consistency::pool::Pool;
+use fathom_calibration::information::Cue;
 use fathom_calibration::scene::Spread;
 use fathom_calibration::solve::{Prior, solve};
+use fathom_calibration::verdict::{DATA_LIMIT, TAU_LIMIT};
 use fathom_core::calibration::Calibration;
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};
@@ -47,6 +49,7 @@ pub(crate) struct Seen {
     pub(crate) fovs: Vec<(f64, f64)>,
     pub(crate) size: Size,
     pub(crate) default_tau: f64,
+    pub(crate) shift: Option<ShiftPrior>,
 }
 
 /// One frame's output and truth.
@@ -62,6 +65,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     let card = ModelCard { kappa: Some(Response { value: 1.0, sigma: 0.0 }), ..model.card().clone() };
     let kind = card.output_kind;
     let default_tau = card.default_tau;
+    let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
     let mut carded = Carded { model, card };
     let size = camera.shots[0].picture().size();
     let options = Options {
@@ -81,7 +85,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
         calibrator.add_frame(&shot.picture().as_frame(), &FrameAnchors::default()).expect("the network runs");
     }
     let (pool, perspective) = (calibrator.pool().clone(), *calibrator.perspective());
-    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau }
+    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift }
 }
 
 fn seen_frame(shot: &Shot, output: RelativeDepth, size: Size, focal_px: f64, seed: u64) -> SeenFrame {
@@ -114,6 +118,8 @@ pub(crate) struct Scored {
     /// Best single shift, and mean of the output.
     pub(crate) tau_true: f64,
     pub(crate) mean_x: f64,
+    /// AbsRel by the frames alone, without the card's usual shift.
+    pub(crate) e_alone: Option<f64>,
     /// Found shift and its sigma; `None` if it was refused.
     pub(crate) tau: Option<(f64, f64)>,
     /// Mean AbsRel after scale only: card's default, start 40% low and high, calibrated, best single shift.
@@ -148,11 +154,16 @@ pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
     pool.assume_response(kappa);
     let known = FocalPrior::new(seen.camera.focal_px, 0.001).expect("focal length is good");
     let prior = Prior::broad(seen.size.width, mean_x, std_x);
-    let solution = solve(&[&pool, &known], &prior);
+    let alone = solve(&[&pool, &known], &prior);
+    let mut cues: Vec<&dyn Cue> = vec![&pool, &known];
+    cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));
+    let solution = solve(&cues, &prior);
     let sigma = solution.covariance[(1, 1)].sqrt();
+    let alone_sigma = alone.covariance[(1, 1)].sqrt();
     let found = solution.theta.tau;
     let trusted = kappa.value >= 0.3 && kappa.value >= 3.0 * kappa.sigma;
-    let accepted = trusted && sigma <= fathom_calibration::verdict::TAU_LIMIT * (found + mean_x).abs();
+    let unit_found = (found + mean_x).abs();
+    let accepted = trusted && sigma <= TAU_LIMIT * unit_found && alone_sigma <= DATA_LIMIT * unit_found;
     let tau = accepted.then_some((found, sigma));
     let mut noise = Noise(seed);
     let rough = FocalPrior::new(seen.camera.focal_px * (0.1 * noise.normal()).exp(), 0.1).expect("focal length is good");
@@ -167,6 +178,7 @@ pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
         tau,
         e_default: mean_of(seen.default_tau),
         e_start: [mean_of(tau_true - 0.4 * unit), mean_of(tau_true + 0.4 * unit)],
+        e_alone: accepted.then(|| mean_of(alone.theta.tau)),
         e_calibrated: tau.map(|(tau, _)| mean_of(tau)),
         e_oracle: mean_of(tau_true),
         kappa: raw.map(|r| (r.tau + r.mean_x) / (tau_true + r.mean_x)),
@@ -183,7 +195,9 @@ fn metres(seen: &Seen, pool: &Pool, focal: &FocalPrior, prior: &Prior, points: u
     for frame in seen.frames.iter().filter(|f| f.point.is_some()).take(points) {
         range.add(&frame.output, frame.point.as_slice()).ok()?;
     }
-    let theta = solve(&[pool, focal, &range], prior).theta;
+    let mut cues: Vec<&dyn Cue> = vec![pool, focal, &range];
+    cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));
+    let theta = solve(&cues, prior).theta;
     let affine = Affine { scale: theta.ln_scale.exp(), tau: theta.tau };
     let errors: Vec<f64> = seen.frames.iter().filter_map(|f| abs_rel(&affine.apply(seen.kind, &f.raw))).collect();
     (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
@@ -225,6 +239,12 @@ pub(crate) fn response(scores: &[Scored]) -> Option<Response> {
     Some(Response { value: middle, sigma: (spread * spread - noise * noise).max(0.0).sqrt() })
 }
 
+/// Lower quartile, median and upper quartile.
+pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
+}
+
 /// Prints one line a camera and the figures over all of them.
 pub(crate) fn print(scores: &[Scored], seen: &[Seen]) {
     println!("camera      group         fov   tau*    mean   kappa  tau            E_def  E-40   E+40   E_cal  E_best m1     m/frame");
@@ -254,6 +274,7 @@ pub(crate) fn print(scores: &[Scored], seen: &[Seen]) {
     println!("\ncameras {}, accepted {}", scores.len(), scores.iter().filter(|s| s.tau.is_some()).count());
     show("E_default / E_domain-oracle, median", over(&|s| Some(s.e_default / s.e_oracle)));
     show("E_calibrated / E_domain-oracle, median (target 1.10)", over(&|s| Some(s.e_calibrated? / s.e_oracle)));
+    show("E_frames-alone / E_domain-oracle, median", over(&|s| Some(s.e_alone? / s.e_oracle)));
     for (i, name) in ["gap closed from -40%, median (target 0.7)", "gap closed from +40%, median (target 0.7)"].iter().enumerate() {
         show(name, over(&|s| gap_closed(s.e_start[i], s.e_calibrated?, s.e_oracle)));
     }

@@ -55,6 +55,9 @@ fn main() {
         println!("fathom.kappa            {value:.3}");
         println!("fathom.kappa_quartiles  {:.3},{:.3}", value - 0.6745 * sigma, value + 0.6745 * sigma);
     }
+    let taus = campaign::quartiles(alone.iter().map(|s| s.tau_true).collect());
+    println!("fathom.default_tau            {:.4}", taus[1]);
+    println!("fathom.default_tau_quartiles  {:.4},{:.4}", taus[0], taus[2]);
     if arguments.command == "cameras" {
         let kappa = engine.card().kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
         println!("the card says kappa {:.3} +- {:.3}\n", kappa.value, kappa.sigma);

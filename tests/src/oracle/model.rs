@@ -42,6 +42,7 @@ impl Oracle {
             train_fov_deg: None,
             kappa: Some(Response { value: 1.0, sigma: 0.01 }),
             default_tau: 0.0,
+            default_tau_sigma: None,
             licence: None,
         };
         Self { card, room, scale, tau, runs: 0 }
