@@ -60,7 +60,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("unsupported_op", "operator \"GridSample\" (node \"culprit\") is not supported; `fathom inspect` lists what a file uses"),
     ("weights_inf", "node \"culprit\": its operand \"w\" holds a NaN or an infinity"),
     ("weights_nan", "node \"culprit\": its operand \"w\" holds a NaN or an infinity"),
-    ("where_of_image", "node \"culprit\" (Where): its operand \"image\" must be constant, but depends on the image"),
+    ("where_of_image", "node \"culprit\" (Where): its operand \"image\" must be a constant of the file, but is computed"),
     ("window_outside", "node \"culprit\" (MaxPool): window [9, 9] (dilation [1, 1]) does not fit an input of [8, 12] with padding [0, 0] and [0, 0]"),
     ("zero_point_count", "node \"culprit\" (QuantizeLinear): zero point \"zero_point\" has shape [3], expected as many as the scales (1)"),
     ("zero_point_type", "value \"zero_point\": element type UINT16 (4) is not supported"),

@@ -28,6 +28,8 @@ pub(super) struct Builder {
     names: HashMap<String, ValueId>,
     /// For each value, whether it is a constant that holds a NaN or an infinity.
     poisoned: Vec<bool>,
+    /// What a DequantizeLinear of one constant byte amounts to: quantizers treat bounds and padding values so, too.
+    numbers: HashMap<ValueId, f32>,
     folded: Account,
     elements: Account,
     work: Account,
@@ -72,6 +74,7 @@ impl Builder {
             nodes: Vec::new(),
             names: HashMap::new(),
             poisoned: Vec::new(),
+            numbers: HashMap::new(),
             folded: Account::new("total of bytes made by constant folding", Limits::folded_bytes(file_bytes)),
             elements: Account::new("total of elements of all values", 0),
             work: Account::new("total of multiplications", 0),
@@ -85,6 +88,11 @@ impl Builder {
     /// The contents of a value that does not depend on the image.
     pub(super) fn constant_of(&self, id: ValueId) -> Option<&Tensor> {
         self.value(id).constant.as_ref()
+    }
+
+    /// The number behind a dequantized constant of one element.
+    pub(super) fn dequantized_number(&self, id: ValueId) -> Option<f32> {
+        self.numbers.get(&id).copied()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<ValueId> {
@@ -157,9 +165,25 @@ impl Builder {
         for &id in inputs.iter().flatten() {
             self.check_operand(&op, &place, id)?;
         }
+        let number = if matches!(op, Op::DequantizeLinear { .. }) && elements == 1 { self.number(&inputs) } else { None };
         let output = self.add(Value { name: output.to_owned(), element, shape, constant: None }, false)?;
+        self.numbers.extend(number.map(|number| (output, number)));
         self.nodes.push(Node { name: node.to_owned(), op, inputs, output });
         Ok(output)
+    }
+
+    /// `scale (q - zero_point)` of operands that hold one element each.
+    fn number(&self, operands: &[Option<ValueId>]) -> Option<f32> {
+        let integer = |id: ValueId| match self.constant_of(id)?.elements() {
+            Elements::U8(v) => v.first().map(|&q| i64::from(q)),
+            Elements::I8(v) => v.first().map(|&q| i64::from(q)),
+            Elements::I32(v) => v.first().map(|&q| i64::from(q)),
+            _ => None,
+        };
+        let (bytes, scale) = ((*operands.first()?)?, (*operands.get(1)?)?);
+        let zero_point = operands.get(2).copied().flatten().and_then(integer).unwrap_or(0);
+        let scale = *self.constant_of(scale)?.as_f32().ok()?.first()?;
+        Some(scale * (integer(bytes)? - zero_point) as f32)
     }
 
     fn check_operand(&self, op: &Op, place: &str, id: ValueId) -> Result<()> {

@@ -94,7 +94,7 @@ impl<'a> Call<'a> {
 
     /// The contents of an operand that must not depend on the image.
     pub(super) fn constant(&self, id: ValueId) -> Result<&Tensor> {
-        let depends = || self.error(format!("its operand {:?} must be constant, but depends on the image", self.value_name(id)));
+        let depends = || self.error(format!("its operand {:?} must be a constant of the file, but is computed", self.value_name(id)));
         self.builder.constant_of(id).ok_or_else(depends)
     }
 
@@ -113,8 +113,11 @@ impl<'a> Call<'a> {
         self.constant(id)?.as_f32().map_err(wrong)
     }
 
-    /// A constant operand of one float.
+    /// A constant operand of one float, or of one byte dequantized.
     pub(super) fn scalar(&self, id: ValueId) -> Result<f32> {
+        if let Some(number) = self.builder.dequantized_number(id) {
+            return Ok(number);
+        }
         match self.floats(id)? {
             [value] if !value.is_nan() => Ok(*value),
             [_] => Err(self.error(format!("its operand {:?} is NaN", self.value_name(id)))),
