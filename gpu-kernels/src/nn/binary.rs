@@ -80,7 +80,8 @@ pub fn prepare(function: Binary, axes: &Broadcast, range: [f32; 2], a: &Operand,
         high: range[1],
         reserved: 0,
     };
-    let bytes = vec![a.binding_bytes(axes.extent(&axes.a)), b.binding_bytes(axes.extent(&axes.b)), target.binding_bytes(axes.extent(&axes.out))];
+    let bytes =
+        vec![a.binding_bytes(axes.extent(&axes.a)), b.binding_bytes(axes.extent(&axes.b)), target.binding_bytes(axes.extent(&axes.out))];
     let count = axes.shape[..3].iter().product::<usize>() * axes.shape[3].div_ceil(4);
     let launch = Launch::new(&KERNEL, &params, linear(count, WG), bytes, count as u64)
         .with("WG", WG)

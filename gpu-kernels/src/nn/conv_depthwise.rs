@@ -104,19 +104,19 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
         high_real,
         origin_y: 0,
     };
-    let weight = |block: usize, tap: usize, lane: usize| step.weights.get((4 * block + lane) * taps + tap).copied().unwrap_or(0);
-    let words = (0..blocks).flat_map(|block| (0..taps).map(move |tap| (block, tap)));
-    let weights: Vec<u8> =
-        words.flat_map(|(block, tap)| std::array::from_fn::<u8, 4, _>(|lane| weight(block, tap, lane).cast_unsigned())).collect();
-    let constants = vec![
-        weights,
-        step.finish.columns(blocks, &step.correction(step.zero_point)),
-        table_bytes,
-    ];
+    let quads = [step.source.start, step.source.pitch, blocks as u32].iter().all(|words| words.is_multiple_of(4));
+    // Blocks of four channels, or of sixteen: consecutive words.
+    let wide = if quads { 4 } else { 1 };
+    let weight = |o: usize, tap: usize| step.weights.get(o * taps + tap).map_or(0, |weight| weight.cast_unsigned());
+    let words = (0..blocks / wide).flat_map(|block| (0..taps).map(move |tap| (block, tap)));
+    let weights: Vec<u8> = words.flat_map(|(block, tap)| (0..4 * wide).map(move |lane| weight(4 * wide * block + lane, tap))).collect();
+    let constants = vec![weights, step.finish.columns(blocks, &step.correction(step.zero_point)), table_bytes];
     let [source, residual, target] = step.bytes();
     let bytes = vec![source, constants[0].len() as u64, constants[1].len() as u64, constants[2].len() as u64, residual, target];
-    let workgroups = [((out.width * blocks) as u32).div_ceil(workgroup[0]), (out.height as u32).div_ceil(workgroup[1]), 1];
+    let across = if quads { out.width.div_ceil(2) * blocks / 4 } else { out.width * blocks };
+    let workgroups = [(across as u32).div_ceil(workgroup[0]), (out.height as u32).div_ceil(workgroup[1]), 1];
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
+        .entry(if quads { "main_quads" } else { "main" })
         .with("WG_X", workgroup[0])
         .with("WG_Y", workgroup[1])
         .with("SIGNED", u8::from(step.signed))

@@ -1,6 +1,7 @@
 // Depthwise byte convolution. Twin of core/src/ops/nn/conv.rs with epilogue.rs: change them in one commit.
 //
-// One invocation computes one pixel of four channels, which is one word. The bias holds the input's zero point, so padding is
+// One invocation of `main` computes one pixel of four channels, which is one word; one of `main_quads` two pixels of sixteen,
+// because devices load four words as fast as one. The bias holds the input's zero point, so padding is
 // filled with it.
 
 struct Params {
@@ -35,8 +36,10 @@ override RESIDUAL: bool = false;  // a second operand is added
 override REAL: bool = false;      // the result is f32
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> source: array<u32>;
-@group(0) @binding(2) var<storage, read> weights: array<u32>;     // [block, tap]: four channels
+@group(0) @binding(1) var<storage, read_write> source: array<u32>;         // of main
+@group(0) @binding(1) var<storage, read_write> source_quads: array<vec4u>;  // of main_quads
+@group(0) @binding(2) var<storage, read> weights: array<u32>;     // of main, [block, tap]: four channels
+@group(0) @binding(2) var<storage, read> weights_quads: array<vec4u>; // of main_quads, [four blocks, tap]: sixteen channels
 @group(0) @binding(3) var<storage, read> columns: array<vec4u>;   // [block]: bias, multiplier, real bias
 @group(0) @binding(4) var<storage, read> tables: array<u32>;      // tables, then 65536 bytes [own, residual]
 @group(0) @binding(5) var<storage, read_write> residual: array<u32>;
@@ -47,6 +50,18 @@ fn load(row: i32, column: i32, word: u32) -> vec4i {
     if row >= 0 && row < i32(params.input.x) && column >= 0 && column < i32(params.input.y) {
         four = source[params.source_start + (u32(row) * params.input.y + u32(column)) * params.source_pitch + word];
     }
+    return unpack(four);
+}
+
+fn load_quad(row: i32, column: i32, quad: u32) -> vec4u {
+    if row >= 0 && row < i32(params.input.x) && column >= 0 && column < i32(params.input.y) {
+        let pixel = u32(row) * params.input.y + u32(column);
+        return source_quads[((params.source_start + pixel * params.source_pitch) >> 2u) + quad];
+    }
+    return vec4u(params.fill);
+}
+
+fn unpack(four: u32) -> vec4i {
     if SIGNED {
         return unpack4xI8(four);
     }
@@ -67,13 +82,23 @@ fn look_up_pair(own: u32, other: u32) -> u32 {
     return byte_of(tables[at >> 2u], at);
 }
 
+// Bias and multiplier of a block, loaded once for all its pixels.
+struct Column {
+    bias: vec4i,
+    multiplier: vec4f,
+}
+
+fn column_of(block: u32) -> Column {
+    let at = 3u * min(block, params.blocks - 1u);
+    return Column(bitcast<vec4i>(columns[at]), bitcast<vec4f>(columns[at + 1u]));
+}
+
 // What follows the sum: core/src/ops/nn/epilogue.rs.
-fn finish(sum: vec4i, block: u32, pixel: u32) {
+fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     if block >= params.blocks {
         return;
     }
-    let biased = sum + bitcast<vec4i>(columns[3u * block]);
-    let scaled = vec4f(biased) * bitcast<vec4f>(columns[3u * block + 1u]);
+    let scaled = vec4f(sum + column.bias) * column.multiplier;
     let used = params.channels - 4u * block;
     if REAL {
         var real = clamp(scaled + bitcast<vec4f>(columns[3u * block + 2u]), vec4f(params.low_real), vec4f(params.high_real));
@@ -124,5 +149,43 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
             w++;
         }
     }
-    finish(sum, block, y * params.output.y + x);
+    finish(sum, column_of(block), block, y * params.output.y + x);
+}
+
+@compute @workgroup_size(WG_X, WG_Y)
+fn main_quads(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+    let quads = params.blocks / 4u;
+    let at = group.x * WG_X + local.x;
+    let quad = at % quads;
+    let x = at / quads * 2u;
+    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    if x >= params.output.y || y >= params.output.x {
+        return;
+    }
+    var sum: array<vec4i, 8>;
+    var w = quad * params.kernel.x * params.kernel.y;
+    for (var ky = 0u; ky < params.kernel.x; ky++) {
+        let row = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
+        for (var kx = 0u; kx < params.kernel.y; kx++) {
+            let column = i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y);
+            let weight = weights_quads[w];
+            let a = load_quad(row, column, quad);
+            let b = load_quad(row, column + i32(params.stride.y), quad);
+            for (var i = 0u; i < 4u; i++) {
+                let four = unpack4xI8(weight[i]);
+                sum[i] += four * unpack(a[i]);
+                sum[4u + i] += four * unpack(b[i]);
+            }
+            w++;
+        }
+    }
+    let pixel = y * params.output.y + x;
+    for (var i = 0u; i < 4u; i++) {
+        let block = 4u * quad + i;
+        let column = column_of(block);
+        finish(sum[i], column, block, pixel);
+        if x + 1u < params.output.y {
+            finish(sum[4u + i], column, block, pixel + 1u);
+        }
+    }
 }

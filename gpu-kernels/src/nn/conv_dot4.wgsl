@@ -72,13 +72,23 @@ fn look_up_pair(own: u32, other: u32) -> u32 {
     return byte_of(tables[at >> 2u], at);
 }
 
+// Bias and multiplier of a block, loaded once for all its pixels.
+struct Column {
+    bias: vec4i,
+    multiplier: vec4f,
+}
+
+fn column_of(block: u32) -> Column {
+    let at = 3u * min(block, params.blocks - 1u);
+    return Column(bitcast<vec4i>(columns[at]), bitcast<vec4f>(columns[at + 1u]));
+}
+
 // What follows the sum: core/src/ops/nn/epilogue.rs.
-fn finish(sum: vec4i, block: u32, pixel: u32) {
+fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     if block >= params.blocks {
         return;
     }
-    let biased = sum + bitcast<vec4i>(columns[3u * block]);
-    let scaled = vec4f(biased) * bitcast<vec4f>(columns[3u * block + 1u]);
+    let scaled = vec4f(sum + column.bias) * column.multiplier;
     let used = params.channels - 4u * block;
     if REAL {
         var real = clamp(scaled + bitcast<vec4f>(columns[3u * block + 2u]), vec4f(params.low_real), vec4f(params.high_real));
@@ -148,18 +158,20 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
         }
     }
     let pixel = y * params.output.y + x;
-    finish(sum[0], block, pixel);
-    finish(sum[4], block + 1u, pixel);
+    let ca = column_of(block);
+    let cb = column_of(block + 1u);
+    finish(sum[0], ca, block, pixel);
+    finish(sum[4], cb, block + 1u, pixel);
     if x + 1u < params.output.y {
-        finish(sum[1], block, pixel + 1u);
-        finish(sum[5], block + 1u, pixel + 1u);
+        finish(sum[1], ca, block, pixel + 1u);
+        finish(sum[5], cb, block + 1u, pixel + 1u);
     }
     if x + 2u < params.output.y {
-        finish(sum[2], block, pixel + 2u);
-        finish(sum[6], block + 1u, pixel + 2u);
+        finish(sum[2], ca, block, pixel + 2u);
+        finish(sum[6], cb, block + 1u, pixel + 2u);
     }
     if x + 3u < params.output.y {
-        finish(sum[3], block, pixel + 3u);
-        finish(sum[7], block + 1u, pixel + 3u);
+        finish(sum[3], ca, block, pixel + 3u);
+        finish(sum[7], cb, block + 1u, pixel + 3u);
     }
 }

@@ -96,7 +96,7 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
     let (segments_x, taps) = if whole_rows { (1, kernel_w) } else { (kernel_w, 1) };
     let run = taps * blocks.words;
     let chunks = run.div_ceil(4);
-    let quads = [step.source.start, step.source.pitch, blocks.words as u32].iter().all(|words| words.is_multiple_of(4));
+    let whole = |unit| [step.source.start, step.source.pitch, blocks.words as u32].iter().all(|words| words.is_multiple_of(unit));
     let (tables, table_bytes) = step.finish.tables();
     let [zero_point, low, high] = step.range();
     let [low_real, high_real] = step.finish.real_range();
@@ -144,7 +144,13 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
     let bytes = vec![source, constants[0].len() as u64, constants[1].len() as u64, constants[2].len() as u64, residual, target];
     let workgroups = [(out.width.div_ceil(4) as u32).div_ceil(workgroup[0]), (out.height as u32).div_ceil(workgroup[1]), pairs as u32];
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
-        .entry(if quads { "main_quads" } else { "main_words" })
+        .entry(if whole(4) {
+            "main_quads"
+        } else if whole(2) {
+            "main_pairs"
+        } else {
+            "main_words"
+        })
         .with("WG_X", workgroup[0])
         .with("WG_Y", workgroup[1])
         .with("SIGNED", u8::from(step.signed))

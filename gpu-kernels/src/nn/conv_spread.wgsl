@@ -42,6 +42,7 @@ override REAL: bool = false;      // the result is f32
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> source: array<u32>;        // of main_words
+@group(0) @binding(1) var<storage, read_write> source_pairs: array<vec2u>; // of main_pairs, where pixels are whole pairs
 @group(0) @binding(1) var<storage, read_write> source_quads: array<vec4u>; // of main_quads, where pixels are whole quads
 @group(0) @binding(2) var<storage, read> weights: array<vec4u>;   // [pair of blocks, segment, chunk, output of 8]: four words
 @group(0) @binding(3) var<storage, read> columns: array<vec4u>;   // [block]: bias, multiplier, real bias
@@ -91,6 +92,13 @@ fn load(row: u32, inside: bool, position: i32) -> u32 {
     return params.fill;
 }
 
+fn load_pair(row: u32, inside: bool, position: i32) -> vec2u {
+    if inside && position >= 0 && position < i32(params.limit) {
+        return source_pairs[(row + u32(position)) >> 1u];
+    }
+    return vec2u(params.fill);
+}
+
 fn load_quad(row: u32, inside: bool, position: i32) -> vec4u {
     if inside && position >= 0 && position < i32(params.limit) {
         return source_quads[(row + u32(position)) >> 2u];
@@ -104,19 +112,21 @@ fn store(x: u32, y: u32, block: u32) {
     }
     let pixel = y * params.output.y + x;
     let last = min(params.output.y - x, 4u);
-    finish(vec4i(sum[0]), block, pixel);
-    finish(vec4i(sum[1]), block + 1u, pixel);
+    let ca = column_of(block);
+    let cb = column_of(block + 1u);
+    finish(vec4i(sum[0]), ca, block, pixel);
+    finish(vec4i(sum[1]), cb, block + 1u, pixel);
     if last > 1u {
-        finish(vec4i(sum[2]), block, pixel + 1u);
-        finish(vec4i(sum[3]), block + 1u, pixel + 1u);
+        finish(vec4i(sum[2]), ca, block, pixel + 1u);
+        finish(vec4i(sum[3]), cb, block + 1u, pixel + 1u);
     }
     if last > 2u {
-        finish(vec4i(sum[4]), block, pixel + 2u);
-        finish(vec4i(sum[5]), block + 1u, pixel + 2u);
+        finish(vec4i(sum[4]), ca, block, pixel + 2u);
+        finish(vec4i(sum[5]), cb, block + 1u, pixel + 2u);
     }
     if last > 3u {
-        finish(vec4i(sum[6]), block, pixel + 3u);
-        finish(vec4i(sum[7]), block + 1u, pixel + 3u);
+        finish(vec4i(sum[6]), ca, block, pixel + 3u);
+        finish(vec4i(sum[7]), cb, block + 1u, pixel + 3u);
     }
 }
 
@@ -134,13 +144,23 @@ fn look_up_pair(own: u32, other: u32) -> u32 {
     return byte_of(tables[at >> 2u], at);
 }
 
+// Bias and multiplier of a block, loaded once for all its pixels.
+struct Column {
+    bias: vec4i,
+    multiplier: vec4f,
+}
+
+fn column_of(block: u32) -> Column {
+    let at = 3u * min(block, params.blocks - 1u);
+    return Column(bitcast<vec4i>(columns[at]), bitcast<vec4f>(columns[at + 1u]));
+}
+
 // What follows the sum: core/src/ops/nn/epilogue.rs.
-fn finish(sum: vec4i, block: u32, pixel: u32) {
+fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     if block >= params.blocks {
         return;
     }
-    let biased = sum + bitcast<vec4i>(columns[3u * block]);
-    let scaled = vec4f(biased) * bitcast<vec4f>(columns[3u * block + 1u]);
+    let scaled = vec4f(sum + column.bias) * column.multiplier;
     let used = params.channels - 4u * block;
     if REAL {
         var real = clamp(scaled + bitcast<vec4f>(columns[3u * block + 2u]), vec4f(params.low_real), vec4f(params.high_real));
@@ -200,6 +220,43 @@ fn main_words(
                     let x3 = load(row, inside, at + 3 * step);
                     accumulate(spread[i], vec4u(x0, x1, x2, x3));
                     at++;
+                }
+            }
+        }
+    }
+    store(x, y, block);
+}
+
+@compute @workgroup_size(WG_X, WG_Y)
+fn main_pairs(
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    // Invocations outside the image stay: their lanes load weights for the others.
+    let x = (group.x * WG_X + local.x) * 4u;
+    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let block = group.z * 2u;
+    let first_word = (block / params.group_blocks) * params.words;
+    let step = i32(params.stride.y * params.source_pitch);
+    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & 7u);
+    for (var ky = 0u; ky < params.segments.x; ky++) {
+        let iy = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
+        let inside = iy >= 0 && iy < i32(params.input.x);
+        let row = params.source_start + first_word + u32(max(iy, 0)) * params.input.y * params.source_pitch;
+        for (var kx = 0u; kx < params.segments.y; kx++) {
+            var at = (i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y)) * i32(params.source_pitch);
+            for (var chunk = 0u; chunk < params.chunks; chunk++) {
+                let spread = weights[w];
+                w += 8u;
+                for (var i = 0u; i < 2u; i++) {
+                    let x0 = load_pair(row, inside, at);
+                    let x1 = load_pair(row, inside, at + step);
+                    let x2 = load_pair(row, inside, at + 2 * step);
+                    let x3 = load_pair(row, inside, at + 3 * step);
+                    accumulate(spread[2u * i], vec4u(x0.x, x1.x, x2.x, x3.x));
+                    accumulate(spread[2u * i + 1u], vec4u(x0.y, x1.y, x2.y, x3.y));
+                    at += 2;
                 }
             }
         }

@@ -130,8 +130,7 @@ pub fn prepare(step: &ByteConvTranspose<'_>, workgroup: [u32; 2]) -> Prepared {
         high_real,
         origin_y: 0,
     };
-    let constants =
-        vec![bytemuck::cast_slice(&weights(step, words, blocks)).to_vec(), step.finish.columns(blocks, &[]), table_bytes];
+    let constants = vec![bytemuck::cast_slice(&weights(step, words, blocks)).to_vec(), step.finish.columns(blocks, &[]), table_bytes];
     let real = matches!(step.finish, Finish::Real(_));
     let out_words = if real { out.channels.next_multiple_of(4) } else { blocks };
     let pixels = out.height * out.width;

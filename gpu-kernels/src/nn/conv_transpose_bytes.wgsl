@@ -61,13 +61,23 @@ fn look_up_pair(own: u32, other: u32) -> u32 {
     return byte_of(tables[at >> 2u], at);
 }
 
+// Bias and multiplier of a block, loaded once for all its pixels.
+struct Column {
+    bias: vec4i,
+    multiplier: vec4f,
+}
+
+fn column_of(block: u32) -> Column {
+    let at = 3u * min(block, params.blocks - 1u);
+    return Column(bitcast<vec4i>(columns[at]), bitcast<vec4f>(columns[at + 1u]));
+}
+
 // What follows the sum: core/src/ops/nn/epilogue.rs.
-fn finish(sum: vec4i, block: u32, pixel: u32) {
+fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     if block >= params.blocks {
         return;
     }
-    let biased = sum + bitcast<vec4i>(columns[3u * block]);
-    let scaled = vec4f(biased) * bitcast<vec4f>(columns[3u * block + 1u]);
+    let scaled = vec4f(sum + column.bias) * column.multiplier;
     let used = params.channels - 4u * block;
     if REAL {
         var real = clamp(scaled + bitcast<vec4f>(columns[3u * block + 2u]), vec4f(params.low_real), vec4f(params.high_real));
@@ -126,5 +136,5 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
             sum += bitcast<vec4i>(weights[w + params.words]);
         }
     }
-    finish(sum, block, y * params.output.y + x);
+    finish(sum, column_of(block), block, y * params.output.y + x);
 }

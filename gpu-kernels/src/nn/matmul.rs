@@ -196,12 +196,7 @@ pub fn float(product: &MatMul, alpha: f32, epilogue: &FloatEpilogue, operands: [
     bias.resize(product.columns.next_multiple_of(4), 0.0);
     let constants = vec![bytemuck::cast_slice(&bias).to_vec()];
     let reaches = reaches(product);
-    let bytes = vec![
-        a.binding_bytes(reaches[0]),
-        b.binding_bytes(reaches[1]),
-        constants[0].len() as u64,
-        target.binding_bytes(reaches[2]),
-    ];
+    let bytes = vec![a.binding_bytes(reaches[0]), b.binding_bytes(reaches[1]), constants[0].len() as u64, target.binding_bytes(reaches[2])];
     let tiles = [product.columns.div_ceil(4) as u32, product.rows.div_ceil(4) as u32];
     let workgroups = [tiles[0].div_ceil(workgroup[0]), tiles[1].div_ceil(workgroup[1]), (product.batch[0] * product.batch[1]) as u32];
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, product.macs())

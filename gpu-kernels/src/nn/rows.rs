@@ -137,8 +137,7 @@ pub fn layer_norm(norm: &LayerNorm, scale: &[f32], bias: &[f32], source: &Operan
     numbers.extend_from_slice(bias);
     numbers.resize(2 * padded, 0.0);
     let constants = vec![bytemuck::cast_slice(&numbers).to_vec()];
-    let bytes =
-        vec![source.rows_bytes(norm.rows, norm.columns), constants[0].len() as u64, target.rows_bytes(norm.rows, norm.columns)];
+    let bytes = vec![source.rows_bytes(norm.rows, norm.columns), constants[0].len() as u64, target.rows_bytes(norm.rows, norm.columns)];
     let launch = Launch::new(&LAYER_NORM, &params, linear(norm.rows, WG), bytes, (norm.rows * norm.columns) as u64)
         .with("WG", WG)
         .with("SOURCE", source.code())

@@ -11,7 +11,7 @@ use fathom_core::quant::QuantParams;
 use fathom_gpu::Gpu;
 use fathom_gpu::nn::conv_bytes::ByteConv;
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{Lay, Prepared, conv_dot4, conv_spread};
+use fathom_gpu::nn::{Lay, Prepared, conv_depthwise, conv_dot4, conv_spread};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
@@ -36,7 +36,30 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
         }
         cases.push(on(gpu, format!("{tactic} gives real sums within its tolerance"), move |gpu| check_real(gpu, &conv, *prepare)));
     }
+    for (geometry, conv) in depthwise() {
+        cases.push(on(gpu, format!("depthwise is exact on {geometry}"), move |gpu| {
+            for (_, extras) in extras().into_iter().chain([("nothing", Extras::default())]) {
+                check::<u8>(gpu, &conv, |step| conv_depthwise::prepare(step, [8, 4]), extras);
+                check::<i8>(gpu, &conv, |step| conv_depthwise::prepare(step, [8, 4]), extras);
+            }
+        }));
+    }
     cases
+}
+
+fn depthwise() -> Vec<(&'static str, Conv2d)> {
+    let of = |kernel: usize, channels: usize, size| Conv2d { groups: channels, ..square(kernel, channels, channels, size) };
+    let mut strided = of(5, 16, [9, 12]);
+    strided.window.stride = [2, 2];
+    let mut dilated = of(3, 48, [7, 6]);
+    dilated.window = Window { dilation: [2, 3], pad_before: [2, 3], pad_after: [2, 3], ..dilated.window };
+    vec![
+        ("one pixel of one channel", of(3, 1, [1, 1])),
+        ("odd channels", of(3, 13, [5, 9])),
+        ("sixteen channels, an odd width", of(3, 16, [4, 7])),
+        ("a strided 5x5", strided),
+        ("a dilated 3x3 of three quads", dilated),
+    ]
 }
 
 fn on(gpu: &Result<Arc<Gpu>, Missing>, name: String, run: impl FnOnce(&Gpu) + Send + 'static) -> Case {
@@ -88,7 +111,8 @@ fn geometries() -> Vec<(&'static str, Conv2d)> {
         ("a 1x1 with words to spare", square(1, 17, 13, [5, 7])),
         ("a 1x1 of whole quads", square(1, 32, 24, [7, 33])),
         ("a 3x3 of whole quads, one past a tile", square(3, 16, 8, [9, 33])),
-        ("a 3x3 of half quads", square(3, 8, 12, [8, 32])),
+        ("a 3x3 of pairs of words", square(3, 8, 12, [8, 32])),
+        ("a 3x3 of six words", square(3, 24, 16, [5, 9])),
         ("a strided 3x3 with asymmetric padding on three channels", strided),
         ("a dilated 3x3", dilated),
         ("a 2x5 with stride 3 and uneven padding", oblong),
