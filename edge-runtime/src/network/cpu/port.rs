@@ -15,12 +15,21 @@ pub(super) fn load(plan: &Plan, memory: &mut Memory, image: &Tensor) -> Result<(
     }
     let values = image.as_f32()?;
     let tensor = plan.tensor(port.tensor);
-    let sources = sources(port);
-    let channels = tensor.channels();
     let bytes = memory.bytes_mut(plan, port.tensor)?;
     match tensor.quant {
-        None => scatter(bytemuck::cast_slice_mut(bytes), tensor.pitch, channels, &sources, |i| values[i]),
-        Some(quant) => scatter(bytes, tensor.pitch, channels, &sources, |i| bits(quant, values[i])),
+        None => {
+            let span: &mut [f32] = bytemuck::cast_slice_mut(bytes);
+            Walk::of(port).rows(|row, first, step, count| {
+                let row = &mut span[row * tensor.pitch..(row + 1) * tensor.pitch];
+                (0..count).for_each(|i| row[i] = values[first + i * step]);
+                row[count..].fill(0.0);
+            });
+        }
+        Some(quant) => Walk::of(port).rows(|row, first, step, count| {
+            let row = &mut bytes[row * tensor.pitch..(row + 1) * tensor.pitch];
+            (0..count).for_each(|i| row[i] = bits(quant, values[first + i * step]));
+            row[count..].fill(0);
+        }),
     }
     Ok(())
 }
@@ -47,33 +56,45 @@ fn output(plan: &Plan, memory: &Memory, port: &Port) -> Result<Tensor> {
         }
     };
     let mut values = vec![0.0; reals.len()];
-    for (&to, real) in sources(port).iter().zip(reals) {
-        values[to] = real;
-    }
+    Walk::of(port).rows(|row, first, step, count| {
+        let from = &reals[row * count..(row + 1) * count];
+        from.iter().enumerate().for_each(|(i, &real)| values[first + i * step] = real);
+    });
     Ok(Tensor::f32(port.shape.clone(), values)?)
 }
 
-/// For each element of the plan's tensor, in order, its row-major index in the graph's layout.
-fn sources(port: &Port) -> Vec<usize> {
-    let mut strides = vec![1; port.shape.len()];
-    for axis in (0..strides.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1] * port.shape[axis + 1];
-    }
-    let mut indices = vec![0];
-    for &axis in &port.axes {
-        let extent = port.shape[axis];
-        indices = indices
-            .iter()
-            .flat_map(|&base: &usize| (0..extent).map(move |i| (base, i)))
-            .map(|(base, i)| base + i * strides[axis])
-            .collect();
-    }
-    indices
+/// The plan's tensor, row by row, within the graph's layout.
+struct Walk {
+    /// Extents in the plan's order.
+    extents: Vec<usize>,
+    /// Row-major strides of the graph's layout, in the plan's order.
+    steps: Vec<usize>,
 }
 
-fn scatter<T: Copy + Default>(span: &mut [T], pitch: usize, channels: usize, sources: &[usize], value: impl Fn(usize) -> T) {
-    for (row, from) in span.chunks_mut(pitch).zip(sources.chunks(channels.max(1))) {
-        row[..channels].iter_mut().zip(from).for_each(|(to, &i)| *to = value(i));
-        row[channels..].fill(T::default());
+impl Walk {
+    fn of(port: &Port) -> Self {
+        let mut strides = vec![1; port.shape.len()];
+        for axis in (0..strides.len().saturating_sub(1)).rev() {
+            strides[axis] = strides[axis + 1] * port.shape[axis + 1];
+        }
+        Self {
+            extents: port.axes.iter().map(|&axis| port.shape[axis]).collect(),
+            steps: port.axes.iter().map(|&axis| strides[axis]).collect(),
+        }
+    }
+
+    /// Calls `visit(row, first index, step, count)` for each row of the last axis.
+    fn rows(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
+        let Some((&count, outer)) = self.extents.split_last() else { return visit(0, 0, 1, 1) };
+        let step = self.steps[outer.len()];
+        for row in 0..outer.iter().product() {
+            let mut rest = row;
+            let mut first = 0;
+            for axis in (0..outer.len()).rev() {
+                first += rest % outer[axis] * self.steps[axis];
+                rest /= outer[axis];
+            }
+            visit(row, first, step, count);
+        }
     }
 }

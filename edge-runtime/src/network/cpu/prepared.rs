@@ -7,13 +7,15 @@ use fathom_core::ops::nn::elementwise::Unary;
 use super::conv::PreparedConv;
 use super::conv_transpose::PreparedConvTranspose;
 use super::depthwise::PreparedDepthwise;
-use super::gemm::Kernels;
+use super::gemm::{Kernels, floats};
+use super::matmul::PreparedMatMul;
 use super::memory::Memory;
 use super::resize::PreparedResize;
+use super::rows::{self, RowOp};
 use super::work::Workers;
 use super::{pointwise, twin};
-use crate::Result;
 use crate::network::plan::{Plan, Step, StepOp};
+use crate::{Error, Result};
 
 /// A step ready to run.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) enum Prepared {
     Resize(PreparedResize),
     Table(ByteTable),
     Unary(Unary),
+    MatMul(PreparedMatMul),
+    Rows(RowOp),
     /// Core's plain loops.
     Twin,
 }
@@ -41,6 +45,13 @@ impl Prepared {
             StepOp::Resize { resize, then } => Self::Resize(PreparedResize::new(resize, then.as_ref())),
             StepOp::Table(table) => Self::Table(table.clone()),
             StepOp::Unary(unary) => Self::Unary(*unary),
+            StepOp::MatMul(matmul) => Self::MatMul(PreparedMatMul::new(plan, step, matmul, kernels)?),
+            StepOp::Softmax(_) => Self::Rows(RowOp::Softmax),
+            StepOp::LayerNorm { norm, scale, bias } => {
+                let vector = |id| Ok::<_, Error>(floats(&plan.weight(id).elements)?.to_vec());
+                let bias = bias.map_or_else(|| Ok(Vec::new()), vector)?;
+                Self::Rows(RowOp::LayerNorm { norm: *norm, scale: vector(*scale)?, bias })
+            }
             _ => Self::Twin,
         })
     }
@@ -58,6 +69,8 @@ impl Prepared {
             Self::Resize(resize) => resize.run(&inputs, &mut out, workers),
             Self::Table(table) => pointwise::table(table, &inputs, &mut out, workers),
             Self::Unary(unary) => pointwise::unary(*unary, &inputs, &mut out, workers),
+            Self::MatMul(matmul) => matmul.run(kernels, &inputs, &mut out, workers)?,
+            Self::Rows(op) => rows::run(op, &inputs, &mut out, workers),
             Self::Twin => {}
         }
         Ok(())
@@ -66,7 +79,7 @@ impl Prepared {
     /// Multiplications a core does in a nanosecond, to an order of magnitude.
     const fn macs_per_ns(&self) -> u64 {
         match self {
-            Self::Conv(_) | Self::ConvTranspose(_) => 30,
+            Self::Conv(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
             Self::Depthwise(_) => 4,
             _ => 1,
         }
@@ -78,7 +91,8 @@ impl Prepared {
             Self::Conv(conv) => conv.size(),
             Self::Depthwise(conv) => conv.size(),
             Self::ConvTranspose(conv) => conv.size(),
-            Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Twin => 0,
+            Self::MatMul(matmul) => matmul.size(),
+            Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Rows(_) | Self::Twin => 0,
         }
     }
 }
