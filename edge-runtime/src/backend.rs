@@ -66,18 +66,26 @@ pub(crate) enum Executor {
     Tract(Box<crate::network::tract::TractExecutor>),
 }
 
+/// What there is to run.
+pub(crate) enum Work {
+    /// A plan; the graph it came from is gone, and its weights with it.
+    Planned(Arc<Plan>),
+    /// No plan covers the graph.
+    Unplanned { graph: Graph, why: Error },
+}
+
 impl Executor {
-    /// Picks the executor that `config` asks for. `planned` is the plan, or why there is none.
-    pub(crate) fn open(graph: &Graph, planned: &Result<Arc<Plan>>, config: &EngineConfig) -> Result<(Self, BackendReport)> {
+    /// Picks the executor that `config` asks for.
+    pub(crate) fn open(work: &Work, config: &EngineConfig) -> Result<(Self, BackendReport)> {
         match (config.backend, &config.adapter) {
             (Backend::Cpu, Some(name)) => {
                 Err(Error::Backend { wanted: "cpu", message: format!("an adapter was named too ({name:?}), and adapters are of GPUs") })
             }
-            (Backend::Cpu, None) => Self::on_cpu(graph, planned, "asked for".into()),
-            (Backend::Gpu, _) | (Backend::Auto, Some(_)) => Self::on_gpu(planned, config, "asked for"),
-            (Backend::Auto, None) => match Self::on_gpu(planned, config, "the best device found") {
+            (Backend::Cpu, None) => Self::on_cpu(work, "asked for".into()),
+            (Backend::Gpu, _) | (Backend::Auto, Some(_)) => Self::on_gpu(work, config, "asked for"),
+            (Backend::Auto, None) => match Self::on_gpu(work, config, "the best device found") {
                 Ok(open) => Ok(open),
-                Err(error) => Self::on_cpu(graph, planned, format!("no GPU: {error}")),
+                Err(error) => Self::on_cpu(work, format!("no GPU: {error}")),
             },
         }
     }
@@ -93,28 +101,56 @@ impl Executor {
         }
     }
 
-    fn on_cpu(graph: &Graph, planned: &Result<Arc<Plan>>, reason: String) -> Result<(Self, BackendReport)> {
+    /// As [`Executor::run`], and the milliseconds that each step of the plan took: by `clock_ms` on the CPU, by the device's own
+    /// timestamps on the GPU. `None` where the executor does not run step by step, or the device has no timestamps.
+    pub(crate) fn step_times_ms(&mut self, image: &Tensor, clock_ms: &mut dyn FnMut() -> f64) -> Result<Option<Vec<f64>>> {
+        match self {
+            Self::Cpu(executor) => {
+                let mut times = Vec::new();
+                let mut last = clock_ms();
+                executor.run_observed(image, &mut |_, _| {
+                    let now = clock_ms();
+                    times.push(now - last);
+                    last = now;
+                })?;
+                Ok(Some(times))
+            }
+            #[cfg(feature = "gpu")]
+            Self::Gpu(executor) => {
+                executor.run(image)?;
+                match executor.step_times_ns() {
+                    Ok(times) => Ok(Some(times.into_iter().map(|ns| ns / 1e6).collect())),
+                    Err(Error::Gpu(fathom_gpu::Error::Feature { .. })) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            #[cfg(feature = "tract")]
+            Self::Tract(_) => Ok(None),
+        }
+    }
+
+    fn on_cpu(work: &Work, reason: String) -> Result<(Self, BackendReport)> {
         let report = |executor, reason| BackendReport { backend: "cpu", executor, adapter: None, reason };
-        match planned {
-            Ok(plan) => {
+        match work {
+            Work::Planned(plan) => {
                 // One thread a core that this process may use; what a container is allowed counts.
                 let threads = std::thread::available_parallelism().map_or(1, usize::from);
                 Ok((Self::Cpu(Box::new(CpuExecutor::new(Arc::clone(plan), threads)?)), report("plan", reason)))
             }
-            Err(error) => {
-                let executor = through_tract(graph, error)?;
-                Ok((executor, report("tract", format!("{reason}; the plan does not cover this network: {error}"))))
+            Work::Unplanned { graph, why } => {
+                let reason = format!("{reason}; the plan does not cover this network: {why}");
+                Ok((through_tract(graph, why)?, report("tract", reason)))
             }
         }
     }
 
     #[cfg(feature = "gpu")]
-    fn on_gpu(planned: &Result<Arc<Plan>>, config: &EngineConfig, reason: &str) -> Result<(Self, BackendReport)> {
+    fn on_gpu(work: &Work, config: &EngineConfig, reason: &str) -> Result<(Self, BackendReport)> {
         use fathom_gpu::gpu::{AdapterPolicy, Gpu};
 
-        let plan = match planned {
-            Ok(plan) => Arc::clone(plan),
-            Err(error) => return Err(no_gpu(format!("the plan does not cover this network: {error}"))),
+        let plan = match work {
+            Work::Planned(plan) => Arc::clone(plan),
+            Work::Unplanned { why, .. } => return Err(no_gpu(format!("the plan does not cover this network: {why}"))),
         };
         let policy = config.adapter.clone().map_or(AdapterPolicy::Hardware, AdapterPolicy::Named);
         let gpu = Arc::new(Gpu::open(&policy)?);
@@ -130,7 +166,7 @@ impl Executor {
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn on_gpu(_: &Result<Arc<Plan>>, _: &EngineConfig, _: &str) -> Result<(Self, BackendReport)> {
+    fn on_gpu(_: &Work, _: &EngineConfig, _: &str) -> Result<(Self, BackendReport)> {
         Err(no_gpu("this build has no GPU support (cargo feature `gpu`)".into()))
     }
 }

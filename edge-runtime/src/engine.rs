@@ -6,7 +6,7 @@ use fathom_core::depth::RelativeDepth;
 use fathom_core::frame::Frame;
 use fathom_core::model::{DepthModel, FovEstimate, ModelCard, Prediction};
 
-use crate::backend::{BackendReport, EngineConfig, Executor};
+use crate::backend::{BackendReport, EngineConfig, Executor, Work};
 use crate::network::import::{ImportOptions, Model, import};
 use crate::network::lower::lower;
 use crate::network::plan::Plan;
@@ -49,9 +49,21 @@ impl Engine {
     /// # Errors
     /// As [`Engine::from_onnx`], import aside.
     pub fn from_model(model: Model, config: &EngineConfig) -> Result<Self> {
-        let planned = lower(&model.graph).map(Arc::new);
-        let (executor, report) = Executor::open(&model.graph, &planned, config)?;
-        Ok(Self { card: model.card, sha256: model.sha256, planned, executor, report })
+        let Model { graph, card, sha256 } = model;
+        // The plan has its own weights, so the graph's are given back before an executor asks for memory.
+        let work = match lower(&graph) {
+            Ok(plan) => {
+                drop(graph);
+                Work::Planned(Arc::new(plan))
+            }
+            Err(why) => Work::Unplanned { graph, why },
+        };
+        let (executor, report) = Executor::open(&work, config)?;
+        let planned = match work {
+            Work::Planned(plan) => Ok(plan),
+            Work::Unplanned { why, .. } => Err(why),
+        };
+        Ok(Self { card, sha256, planned, executor, report })
     }
 
     /// Depth of one frame, at the frame's own size.
@@ -75,6 +87,16 @@ impl Engine {
         let relative = at_frame_size(&relative, frame.size())?;
         observer(Stage::Postprocess);
         Ok(Inference { relative, fov, backend: self.report.clone() })
+    }
+
+    /// Milliseconds of each step of the plan for one frame, in the plan's order: by `clock_ms` (which may start anywhere) on the CPU, by
+    /// the device's timestamps on the GPU; `None` where there is no plan, or the device has no timestamps.
+    ///
+    /// # Errors
+    /// As [`Engine::infer`].
+    pub fn step_times_ms(&mut self, frame: &Frame<'_>, clock_ms: &mut dyn FnMut() -> f64) -> Result<Option<Vec<f64>>> {
+        let image = preprocess(frame, &self.card)?;
+        self.executor.step_times_ms(&image, clock_ms)
     }
 
     /// What the network needs to be known of it.

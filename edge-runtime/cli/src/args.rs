@@ -93,6 +93,10 @@ pub(crate) enum BackendName {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Model card (for files that lack one; or put these keys, with _ for -, into M.toml beside M.onnx)")]
 pub(crate) struct CardArgs {
+    /// TOML with the card's keys, instead of the one beside the network.
+    #[arg(long = "card", value_name = "CARD.toml")]
+    pub(crate) file: Option<PathBuf>,
+
     /// Input size the network runs at, if its file leaves it open.
     #[arg(long, value_name = "WxH", value_parser = parse_size, conflicts_with_all = ["input_width", "input_height"])]
     pub(crate) input_size: Option<(u32, u32)>,

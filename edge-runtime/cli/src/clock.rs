@@ -15,9 +15,14 @@ impl Stopwatch {
         Self { last: Instant::now() }
     }
 
+    /// Milliseconds since the last lap, which goes on.
+    pub(crate) fn elapsed_ms(&self) -> f64 {
+        self.last.elapsed().as_secs_f64() * 1e3
+    }
+
     /// Milliseconds since the last lap.
     pub(crate) fn lap_ms(&mut self) -> f64 {
-        let ms = self.last.elapsed().as_secs_f64() * 1e3;
+        let ms = self.elapsed_ms();
         *self = Self::start();
         ms
     }

@@ -48,12 +48,13 @@ impl Source {
     /// Imports the network, with the card's facts from the file, the TOML beside it and the flags.
     pub(crate) fn import(&self, card: &CardArgs) -> anyhow::Result<Model> {
         let overrides = overrides(card);
+        let named = card.file.as_deref().map(read_card).transpose()?;
         let external = |range: &ExternalRange| match &self.folder {
             Some(folder) => read_range(folder, range),
             None => Err(std::io::Error::other("the embedded network has no files beside it")),
         };
         let options = ImportOptions {
-            card_toml: self.card_toml.as_deref(),
+            card_toml: named.as_deref().or(self.card_toml.as_deref()),
             card: Some(&overrides),
             external: Some(&external),
             limits: Limits::STANDARD,
@@ -65,8 +66,11 @@ impl Source {
 /// A network that runs, and how its file is called.
 pub(crate) fn open(args: &NetworkArgs) -> anyhow::Result<(Engine, String)> {
     let source = Source::open(args.model.as_deref())?;
-    let engine = start(source.import(&args.card)?, &args.device)?;
-    Ok((engine, source.name))
+    let model = source.import(&args.card)?;
+    // The file's bytes are given back before the executor asks for memory.
+    let name = source.name.clone();
+    drop(source);
+    Ok((start(model, &args.device)?, name))
 }
 
 /// Starts an imported network on the device that was asked for; says on stderr where that needs saying.
@@ -121,11 +125,11 @@ fn read_limited(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// The card beside the file, if there is one: `m.toml` for `m.onnx`.
 fn beside(path: &Path) -> anyhow::Result<Option<String>> {
     let card = path.with_extension("toml");
-    match std::fs::read_to_string(&card) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading the card {}", card.display())),
-    }
+    card.is_file().then(|| read_card(&card)).transpose()
+}
+
+fn read_card(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading the card {}", path.display()))
 }
 
 /// Reads part of a file in `folder`; links that lead out of it are refused, and no room is made for bytes the file does not hold.

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fathom_core::frame::{RgbImage, Size};
+use fathom_runtime::engine::Engine;
+use fathom_runtime::network::plan::Step;
 use serde::Serialize;
 
-use crate::args::{CardArgs, DeviceArgs};
+use crate::args::{CardArgs, DeviceArgs, NetworkArgs};
 use crate::clock::{StageTimes, Stopwatch};
 use crate::io::pictures;
-use crate::network::{Source, start};
+use crate::memory::peak_rss_bytes;
+use crate::network::open;
 use crate::progress;
-use crate::report::{Report, bytes};
+use crate::report::{Report, bytes, table};
 
 /// Arguments of `fathom bench`.
 #[derive(Debug, Args)]
@@ -48,6 +51,9 @@ Examples:
   fathom bench midas.onnx --runs 100 --backend cpu
   fathom bench --adapter llvmpipe --json";
 
+/// Steps that the text lists; JSON holds all.
+const SLOWEST: usize = 8;
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct BenchReport {
@@ -70,13 +76,24 @@ pub(crate) struct BenchReport {
     weights_bytes: Option<usize>,
     /// Largest resident memory of the whole program so far; Linux only.
     peak_rss_bytes: Option<u64>,
+    /// One run, step by step; `None` where the executor does not tell.
+    steps: Option<Vec<StepTime>>,
+}
+
+/// How long one step of the plan took.
+#[derive(Debug, Serialize)]
+struct StepTime {
+    name: String,
+    op: &'static str,
+    macs: u64,
+    ms: f64,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<BenchReport> {
     let picture = args.image.as_deref().map_or_else(drawn, pictures::read)?;
     let mut stopwatch = Stopwatch::start();
-    let source = Source::open(args.file.as_deref().or(args.model.as_deref()))?;
-    let mut engine = start(source.import(&args.card)?, &args.device)?;
+    let model = args.file.clone().or_else(|| args.model.clone());
+    let (mut engine, name) = open(&NetworkArgs { model, device: args.device.clone(), card: args.card.clone() })?;
     let load_ms = stopwatch.lap_ms();
     engine.infer(&picture.as_frame())?;
     let first_frame_ms = stopwatch.lap_ms();
@@ -96,12 +113,13 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<BenchReport> {
     }
     bar.finish_and_clear();
 
+    let steps = step_times(&mut engine, &picture)?;
     let names: Vec<&'static str> = stages.first().into_iter().flat_map(|times| times.keys().copied()).collect();
     let of_stage = |name: &str| stages.iter().filter_map(|times| times.get(name).copied()).collect::<Vec<f64>>();
     let plan = engine.plan().ok();
     let backend = engine.backend();
     Ok(BenchReport {
-        model: source.name,
+        model: name,
         sha256: engine.sha256().to_owned(),
         backend: backend.backend,
         executor: backend.executor,
@@ -118,7 +136,16 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<BenchReport> {
         arena_lower_bound_bytes: plan.map(|plan| plan.arena_lower_bound_bytes),
         weights_bytes: plan.map(|plan| plan.weights_bytes()),
         peak_rss_bytes: peak_rss_bytes(),
+        steps,
     })
+}
+
+fn step_times(engine: &mut Engine, picture: &RgbImage) -> anyhow::Result<Option<Vec<StepTime>>> {
+    let stopwatch = Stopwatch::start();
+    let times = engine.step_times_ms(&picture.as_frame(), &mut || stopwatch.elapsed_ms())?;
+    let Some((times, Ok(plan))) = times.map(|times| (times, engine.plan())) else { return Ok(None) };
+    let step = |(step, ms): (&Step, f64)| StepTime { name: step.name.clone(), op: step.op.name(), macs: step.cost.macs, ms };
+    Ok(Some(plan.steps.iter().zip(times).map(step).collect()))
 }
 
 /// A picture with slopes and edges, the same on every machine.
@@ -138,19 +165,12 @@ fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// The high-water mark that Linux keeps of this process.
-fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 impl Report for BenchReport {
     fn text(&self) -> String {
         let device = self.adapter.as_deref().unwrap_or(self.backend);
         let size = |count: Option<usize>| count.map_or_else(|| "-".into(), |count| bytes(count as u64));
         let stages: Vec<String> = self.ms.iter().map(|(name, ms)| format!("{name} {ms:.2}")).collect();
-        [
+        let mut lines = vec![
             format!("{} on {device} through {} ({})", self.model, self.executor, self.reason),
             format!("  median {:.2} ms, p99 {:.2} ms over {} runs ({})", self.median_ms, self.p99_ms, self.runs, stages.join(", ")),
             format!("  loading {:.0} ms, first frame {:.1} ms", self.load_ms, self.first_frame_ms),
@@ -162,8 +182,17 @@ impl Report for BenchReport {
                 size(self.arena_lower_bound_bytes)
             ),
             format!("  peak memory of the program {}", self.peak_rss_bytes.map_or_else(|| "-".into(), bytes)),
-        ]
-        .join("\n")
+        ];
+        if let Some(steps) = &self.steps {
+            let mut slowest: Vec<&StepTime> = steps.iter().collect();
+            slowest.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+            let row = |step: &&StepTime| {
+                vec![step.name.clone(), step.op.into(), format!("{:.1}", step.macs as f64 / 1e6), format!("{:.2}", step.ms)]
+            };
+            let rows: Vec<_> = slowest.iter().take(SLOWEST).map(row).collect();
+            lines.push(format!("\n{}", table(&["slowest steps of one run", "op", "MMAC", "ms"], &rows)));
+        }
+        lines.join("\n")
     }
 }
 

@@ -10,6 +10,7 @@ use crate::args::NetworkArgs;
 use crate::calibration::Loaded;
 use crate::clock::{StageTimes, Stopwatch};
 use crate::io::{make_folder, pictures};
+use crate::memory::peak_rss_bytes;
 use crate::report::Report;
 use crate::results::{Format, PictureReport, Target, check_formats, infer_and_write};
 use crate::{network, progress};
@@ -63,6 +64,8 @@ pub(crate) struct DepthReport {
     adapter: Option<String>,
     reason: String,
     load_ms: f64,
+    /// Largest resident memory of the whole program; Linux only.
+    peak_rss_bytes: Option<u64>,
     /// The facts of the only picture, if there is one: they then stand beside the network's.
     #[serde(flatten)]
     only: Option<PictureReport>,
@@ -101,6 +104,7 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
         adapter: backend.adapter,
         reason: backend.reason,
         load_ms,
+        peak_rss_bytes: peak_rss_bytes(),
         only: if let [only] = images.as_slice() { Some(only.clone()) } else { None },
         images,
     })

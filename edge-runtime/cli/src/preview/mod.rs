@@ -74,6 +74,9 @@ fn panel_size(size: Size) -> Size {
 }
 
 fn resized(picture: &RgbImage, to: Size) -> anyhow::Result<Vec<[u8; 3]>> {
+    if picture.size() == to {
+        return Ok(picture.pixels().to_vec());
+    }
     let pixels = resize_frame(&picture.as_frame(), to)?;
     Ok(pixels.into_iter().map(|pixel| pixel.map(|channel| channel.round().clamp(0.0, 255.0) as u8)).collect())
 }
