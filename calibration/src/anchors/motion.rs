@@ -49,8 +49,9 @@ impl Motions {
         if let Some(got) = baseline_m.filter(|b| !(b.is_finite() && *b > 0.0)) {
             return Err(Error::Anchor { anchor: "motion", what: "baseline", got, allowed: "finite and above 0" });
         }
+        let mean_x = Spread::of(output.values()).mean;
         let pair = Pair::new(before, after, Some(&output))?;
-        let found = best(&pair, &output).and_then(|aligned| reduce(&aligned, output.kind(), self.frame, baseline_m));
+        let found = best(&pair, &output).and_then(|aligned| reduce(&aligned, (output.kind(), mean_x), self.frame, baseline_m));
         if let Some(found) = found {
             self.found.push(found);
         }
@@ -71,6 +72,10 @@ impl Cue for Motions {
 
     fn rows(&self, theta: &Theta) -> Vec<Row> {
         let mut rows = Vec::new();
+        // One pair may be a lucky match of two places; several that agree are not.
+        if self.found.items().len() < LEAST_PAIRS {
+            return rows;
+        }
         for found in self.found.items() {
             let residual = found.root * (theta.to_vector() - found.theta);
             for i in 0..3 {
@@ -99,13 +104,16 @@ fn best(pair: &Pair<'_>, output: &RelativeDepth) -> Option<Aligned> {
         }
     }
     let plausible = |a: &Aligned| {
-        a.correlation >= LEAST_CORRELATION && a.overlap >= LEAST_OVERLAP && a.motion.ln_focal.abs() < 2.0 && a.motion.tau.is_finite()
+        a.correlation >= LEAST_CORRELATION
+            && a.overlap >= LEAST_OVERLAP
+            && a.motion.ln_focal.abs() < 2.0
+            && a.motion.rotation.angle() < MOST_TURN_RAD
     };
     aligned.into_iter().filter(plausible).min_by(|a, b| a.loss.total_cmp(&b.loss))
 }
 
 /// Marginalises the pose; `None` without parallax.
-fn reduce(aligned: &Aligned, kind: OutputKind, frame: Size, baseline_m: Option<f64>) -> Option<Found> {
+fn reduce(aligned: &Aligned, (kind, mean_x): (OutputKind, f64), frame: Size, baseline_m: Option<f64>) -> Option<Found> {
     let Aligned { motion, covariance, .. } = aligned;
     let length = motion.translation.norm();
     // Rows of d(ln |t|, tau, ln f) over (rotation 3, ln f, translation 3, tau).
@@ -120,10 +128,10 @@ fn reduce(aligned: &Aligned, kind: OutputKind, frame: Size, baseline_m: Option<f
         return None;
     }
     // The network's depth is not exact, and that error is no pixel's noise.
-    for i in 0..3 {
-        marginal[(i, i)] *= 1.0 + MODEL_ERROR;
+    let errors = [DEPTH_ERROR, DEPTH_ERROR * (motion.tau + mean_x).abs(), FOCAL_ERROR];
+    for (i, error) in errors.into_iter().enumerate() {
+        marginal[(i, i)] += error * error;
     }
-    marginal[(2, 2)] += LENS_SIGMA * LENS_SIGMA;
     let ln_focal = motion.ln_focal + f64::from(frame.width).ln();
     // ln |t| = ln s + ln B for inverse depth, -ln s + ln B for depth.
     let sign = if kind == OutputKind::InverseDepth { 1.0 } else { -1.0 };
@@ -144,16 +152,22 @@ fn reduce(aligned: &Aligned, kind: OutputKind, frame: Size, baseline_m: Option<f
 }
 
 /// Least correlation of the aligned frames.
-const LEAST_CORRELATION: f64 = 0.85;
+const LEAST_CORRELATION: f64 = 0.92;
 
 /// Least share of the first frame that the second shows.
-const LEAST_OVERLAP: f64 = 0.15;
+const LEAST_OVERLAP: f64 = 0.4;
 
 /// Largest sigma of ln |t| at which a pair counts as having parallax.
 const MOST_UNCERTAIN_STEP: f64 = 0.3;
 
-/// Variance that errors of the network's depth add, as a multiple of what pixels say.
-const MODEL_ERROR: f64 = 3.0;
+/// Sigma that errors of the network's depth leave in one pair's ln |t| and, relative to `tau + mean(x)`, in its tau.
+const DEPTH_ERROR: f64 = 0.15;
 
-/// Sigma of ln f that lens distortion and a principal point off the middle leave.
-const LENS_SIGMA: f64 = 0.02;
+/// Sigma that they leave in its ln f.
+const FOCAL_ERROR: f64 = 0.1;
+
+/// Fewest pairs that are believed.
+const LEAST_PAIRS: usize = 3;
+
+/// Largest turn between two frames, radians: 20 degrees.
+const MOST_TURN_RAD: f64 = 20.0 * std::f64::consts::PI / 180.0;

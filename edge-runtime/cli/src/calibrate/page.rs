@@ -26,7 +26,7 @@ pub(super) fn write(
 ) -> anyhow::Result<String> {
     io::make_folder(folder)?;
     let shown = io::pictures::read(&paths[paths.len() / 2])?;
-    let taus = [old.tau, outcome.theta.tau];
+    let taus = shifts(old, outcome).map(|(_, tau)| tau).collect::<Vec<_>>();
     let look = close_up(engine, &shown.as_frame(), outcome.theta.ln_focal, &taus)?;
     let mut body = String::new();
     headline(&mut body, old, outcome)?;
@@ -114,9 +114,10 @@ fn picture_section(body: &mut String, shown: &RgbImage, look: &CloseUp, old: &Ca
         resize_frame(&shown.as_frame(), size)?.into_iter().map(|p| p.map(|c| c.round().clamp(0.0, 255.0) as u8)).collect();
     let small = RgbImage::new(size, small)?;
     let camera = Intrinsics::centred(shown.size(), outcome.theta.ln_focal.exp())?.resized(size);
-    write!(body, "<h2>Before and now</h2><div class=\"pictures\">{}", pictures::tag(&small, "frame")?)?;
+    let title = if outcome.is_calibrated() { "Before and now" } else { "As it was, and stays" };
+    write!(body, "<h2>{title}</h2><div class=\"pictures\">{}", pictures::tag(&small, "frame")?)?;
     let mut above = String::new();
-    for (name, tau) in [("before", old.tau), ("now", outcome.theta.tau)] {
+    for (name, tau) in shifts(old, outcome) {
         let depth = Calibration::from_default_tau(tau).apply(&look.output)?;
         let (near, far) = reach(depth.values());
         body.push_str(&pictures::tag(&pictures::depth(&depth, near)?, &format!("depth {name}, tau {tau:.3}"))?);
@@ -132,6 +133,12 @@ fn picture_section(body: &mut String, shown: &RgbImage, look: &CloseUp, old: &Ca
     }
     body.push_str("</div>");
     Ok(())
+}
+
+/// The shifts worth showing: a refused one is not.
+fn shifts(old: &Calibration, outcome: &Outcome) -> impl Iterator<Item = (&'static str, f64)> {
+    let found = outcome.is_calibrated().then_some(("now", outcome.calibration.tau));
+    std::iter::once(("before", old.tau)).chain(found)
 }
 
 /// The nearest and farthest twentieth of depths.
