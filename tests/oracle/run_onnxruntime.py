@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs an ONNX file in onnxruntime on images, for the tests that hold Fathom to it.
 
-    run_onnxruntime.py MODEL.onnx OUT.f32 IMAGE.f32...
+    run_onnxruntime.py all|none MODEL.onnx OUT.f32 IMAGE.f32...
 
-Each IMAGE holds the network's input as little-endian floats. OUT gets all outputs of the first image, then of the second,
+`all` or `none` of onnxruntime's graph optimisations are on. Each IMAGE holds the network's input as little-endian floats. OUT gets all outputs of the first image, then of the second,
 and so on; stdout says their shapes, one JSON object.
 """
 
@@ -14,9 +14,16 @@ import numpy as np
 import onnxruntime
 
 
-def main(model, out, *images):
+LEVELS = {
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
+
+def main(level, model, out, *images):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
+    options.graph_optimization_level = LEVELS[level]
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     image = session.get_inputs()[0]
     shapes = None

@@ -8,15 +8,33 @@ use fathom_core::tensor::Tensor;
 use crate::fixtures::floats;
 use crate::require::root;
 
-/// Runs `model` on `images`, all of one shape; gives each image's first output.
+/// How onnxruntime runs a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Optimisation {
+    /// As users run it: QDQ fused to integers where it can be.
+    All,
+    /// Operator by operator, as the file says.
+    None,
+}
+
+/// Runs `model`, optimised, on `images`, all of one shape; gives each image's first output.
 ///
 /// # Errors
 /// What the script says if it fails, or files that cannot be written or read.
 pub fn first_outputs(python: &Path, model: &Path, images: &[Tensor]) -> std::io::Result<Vec<Vec<f32>>> {
+    first_outputs_at(Optimisation::All, python, model, images)
+}
+
+/// As [`first_outputs`], optimised or not.
+///
+/// # Errors
+/// As [`first_outputs`].
+pub fn first_outputs_at(level: Optimisation, python: &Path, model: &Path, images: &[Tensor]) -> std::io::Result<Vec<Vec<f32>>> {
+    let level = if level == Optimisation::All { "all" } else { "none" };
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out.f32");
     let mut command = Command::new(python);
-    command.arg(root().join("tests/oracle/run_onnxruntime.py")).arg(model).arg(&out);
+    command.arg(root().join("tests/oracle/run_onnxruntime.py")).arg(level).arg(model).arg(&out);
     for (index, image) in images.iter().enumerate() {
         let path = folder.path().join(format!("{index}.f32"));
         let values = image.as_f32().map_err(std::io::Error::other)?;

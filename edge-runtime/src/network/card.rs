@@ -201,6 +201,34 @@ impl CardFacts {
     }
 }
 
+/// The card as a file's metadata, from which [`CardFacts::from_metadata`] reads it back.
+#[must_use]
+pub fn metadata(card: &ModelCard) -> Vec<(String, String)> {
+    let three = |v: [f32; 3]| format!("{},{},{}", v[0], v[1], v[2]);
+    let quartiles =
+        |middle: f64, sigma: f64| format!("{},{}", middle - sigma * NORMAL_QUARTILES / 2.0, middle + sigma * NORMAL_QUARTILES / 2.0);
+    let order = if card.channel_order == ChannelOrder::Rgb { "rgb" } else { "bgr" };
+    let mut entries = vec![
+        ("card_version", "1".to_owned()),
+        ("name", card.name.clone()),
+        ("input_width", card.input.width.to_string()),
+        ("input_height", card.input.height.to_string()),
+        ("channel_order", order.to_owned()),
+        ("mean", three(card.mean)),
+        ("std", three(card.std)),
+        ("output_kind", card.output_kind.name().to_owned()),
+        ("default_tau", card.default_tau.to_string()),
+    ];
+    let texts = [("output", &card.output), ("fov_output", &card.fov_output), ("licence", &card.licence)];
+    entries.extend(texts.into_iter().filter_map(|(key, text)| text.clone().map(|text| (key, text))));
+    entries.extend(card.train_fov_deg.map(|(low, high)| ("train_fov_deg", format!("{low},{high}"))));
+    entries.extend(card.default_tau_sigma.map(|sigma| ("default_tau_quartiles", quartiles(card.default_tau, sigma))));
+    if let Some(Response { value, sigma }) = card.kappa {
+        entries.extend([("kappa", value.to_string()), ("kappa_quartiles", quartiles(value, sigma))]);
+    }
+    entries.into_iter().map(|(key, text)| (format!("fathom.{key}"), text)).collect()
+}
+
 /// Distance of a normal distribution's quartiles, standard deviations: 2 * 0.6745.
 const NORMAL_QUARTILES: f64 = 1.349;
 
@@ -296,6 +324,16 @@ mod tests {
         let card = CardFacts::from_toml(COMPLETE).unwrap().complete(None, "graph").unwrap();
         assert_eq!(CardFacts::from_metadata(&metadata).unwrap().complete(None, "graph").unwrap(), card);
         assert_eq!((card.input, card.mean, card.default_tau), (Size::new(64, 48), [0.5, 0.25, 0.0], 0.125));
+    }
+
+    #[test]
+    fn a_card_written_as_metadata_reads_back() {
+        let card = CardFacts::from_toml(COMPLETE).unwrap().complete(None, "graph").unwrap();
+        let entries: Vec<_> = metadata(&card).into_iter().map(|(key, value)| StringStringEntryProto { key, value }).collect();
+        let again = CardFacts::from_metadata(&entries).unwrap().complete(None, "graph").unwrap();
+        let sigma = |card: &ModelCard| card.kappa.unwrap().sigma;
+        assert!((sigma(&again) - sigma(&card)).abs() < 1e-9);
+        assert_eq!(ModelCard { kappa: card.kappa, ..again }, card);
     }
 
     #[test]

@@ -10,5 +10,6 @@ pub mod import;
 pub mod lower;
 mod op_names;
 pub mod plan;
+pub mod quantize;
 #[cfg(feature = "tract")]
 pub mod tract;

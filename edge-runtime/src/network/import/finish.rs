@@ -59,7 +59,12 @@ pub(super) fn graph(builder: Builder, input: ValueId, outputs: &[String], size: 
         }
         ids.push(id);
     }
-    Ok(pruned(builder, input, &ids))
+    let mut graph = pruned(builder, input, &ids);
+    // An output may be another name of a value (Identity); the file's readers know it by the output's.
+    for (name, &id) in outputs.iter().zip(&graph.outputs).rev() {
+        graph.values[id.0].name.clone_from(name);
+    }
+    Ok(graph)
 }
 
 /// Keeps the nodes and values that the outputs need, in their order.
