@@ -21,6 +21,7 @@ pub mod matmul;
 mod operand;
 pub mod pad;
 pub mod pool;
+pub mod pooled_head;
 pub mod reduce;
 pub mod resize;
 pub mod rows;
@@ -50,6 +51,7 @@ pub const KERNELS: &[&Kernel] = &[
     &matmul::KERNEL,
     &pad::KERNEL,
     &pool::KERNEL,
+    &pooled_head::KERNEL,
     &reduce::KERNEL,
     &resize::KERNEL,
     &rows::LAYER_NORM,

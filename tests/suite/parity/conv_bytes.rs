@@ -15,6 +15,7 @@ use fathom_gpu::nn::{Lay, Prepared, conv_depthwise, conv_dot4, conv_spread};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
+use crate::device::{bytes_of, on};
 use crate::noise::Noise;
 
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
@@ -60,11 +61,6 @@ fn depthwise() -> Vec<(&'static str, Conv2d)> {
         ("a strided 5x5", strided),
         ("a dilated 3x3 of three quads", dilated),
     ]
-}
-
-fn on(gpu: &Result<Arc<Gpu>, Missing>, name: String, run: impl FnOnce(&Gpu) + Send + 'static) -> Case {
-    let device = gpu.clone().ok();
-    Case::new(name, move || run(&device.expect("a case without its need does not run"))).needs(gpu)
 }
 
 type Prepare = fn(&ByteConv<'_>) -> Option<Prepared>;
@@ -239,8 +235,4 @@ fn check_real(gpu: &Gpu, conv: &Conv2d, prepare: Prepare) {
         let allowed = tolerance.abs + tolerance.rel * want.abs().max(3.0);
         assert!((got - want).abs() <= allowed, "index {i}: {got} instead of {want}");
     }
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

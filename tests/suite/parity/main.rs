@@ -1,8 +1,13 @@
 //! Every kernel against its twin in core, on the device, at awkward sizes: one, primes, exact multiples, one past a tile.
 
 mod conv_bytes;
+mod device;
+mod elementwise;
+mod moving;
 mod noise;
-mod splat;
+mod rows;
+mod sums;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -12,6 +17,13 @@ fn main() -> ExitCode {
         let report = gpu.report();
         eprintln!("device: {} ({})", report.name, report.driver);
     }
-    let cases = [conv_bytes::cases(&gpu), splat::cases(&gpu)];
+    let cases = [
+        conv_bytes::cases(&gpu),
+        elementwise::cases(&gpu),
+        moving::cases(&gpu),
+        rows::cases(&gpu),
+        sums::cases(&gpu),
+        windows::cases(&gpu),
+    ];
     fathom_tests::cases::run(cases.into_iter().flatten().collect())
 }

@@ -5,9 +5,12 @@
 
 mod border;
 mod memory;
+mod peephole;
 mod tactic;
 mod tasks;
+mod tune;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fathom_core::tensor::Tensor;
@@ -20,6 +23,7 @@ use crate::{Error, Result};
 use memory::Memory;
 pub use tactic::{Tactic, Tactics};
 use tasks::Task;
+pub use tune::{Refused, Tuning};
 
 /// How a plan is put on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,10 @@ struct Loaded {
     memory: Memory,
     frame: Frame,
     outputs: ReadBack,
+    /// Steps that others compute with their own.
+    absorbed: Vec<bool>,
+    /// Steps whose launch yields the output of a later one.
+    shown: HashMap<usize, usize>,
 }
 
 impl GpuExecutor {
@@ -98,16 +106,22 @@ impl GpuExecutor {
     }
 
     /// As [`GpuExecutor::run`], one submission a step; `observe` is called after each with its index and the bytes of its
-    /// output, from the first row of channels to the end of the last, as `PlanTensor` lays them out.
+    /// output, from the first row of channels to the end of the last, as `PlanTensor` lays them out. Steps that are computed
+    /// within another's launch are left out; where the last of them runs with the first, its output is observed there.
     ///
     /// # Errors
     /// As [`GpuExecutor::run`], but a lost device is an error at once.
     pub fn run_observed(&mut self, image: &Tensor, observe: &mut dyn FnMut(usize, &[u8])) -> Result<()> {
         self.loaded.memory.write_input(&self.gpu, &self.plan, &border::pack(&self.plan, image)?)?;
-        for (index, step) in self.plan.steps.iter().enumerate() {
-            let mut output = ReadBack::new(&self.gpu, &[self.loaded.memory.tensor(&self.plan, step.output)?])?;
-            self.loaded.frame.run_marks(&self.gpu, index..index + 1, &mut output)?;
-            observe(index, output.bytes(0));
+        for index in 0..self.plan.steps.len() {
+            if self.loaded.absorbed[index] {
+                continue;
+            }
+            let shown = self.loaded.shown.get(&index).copied().unwrap_or(index);
+            let output = self.plan.steps[shown].output;
+            let mut read_back = ReadBack::new(&self.gpu, &[self.loaded.memory.tensor(&self.plan, output)?])?;
+            self.loaded.frame.run_marks(&self.gpu, index..index + 1, &mut read_back)?;
+            observe(shown, read_back.bytes(0));
         }
         Ok(())
     }
@@ -175,7 +189,14 @@ impl GpuExecutor {
 /// Records all steps' launches over freshly placed memory.
 fn load(plan: &Plan, gpu: &Gpu, mut pipelines: Pipelines, tactics: &Tactics, work_per_dispatch: u64) -> Result<Loaded> {
     let steps = plan.steps.iter().enumerate().map(|(i, step)| tasks::of_step(plan, step, tactics.of(i)));
-    let tasks = steps.collect::<Result<Vec<Vec<Task>>>>()?;
+    let mut tasks = steps.collect::<Result<Vec<Vec<Task>>>>()?;
+    let mut shown = HashMap::new();
+    for fused in peephole::pooled_heads(plan) {
+        fused.steps.iter().for_each(|&step| tasks[step].clear());
+        shown.insert(fused.at, fused.steps[2]);
+        tasks[fused.at].push(fused.task);
+    }
+    let absorbed = tasks.iter().map(Vec::is_empty).collect();
     let memory = Memory::place(plan, gpu, &tasks)?;
     let mut recorder = Recorder::default();
     for (mark, task) in tasks.iter().enumerate().flat_map(|(i, tasks)| tasks.iter().map(move |task| (i, task))) {
@@ -187,5 +208,5 @@ fn load(plan: &Plan, gpu: &Gpu, mut pipelines: Pipelines, tactics: &Tactics, wor
     let frame = recorder.finish(gpu)?;
     let sources = plan.outputs.iter().map(|port| memory.tensor(plan, port.tensor)).collect::<Result<Vec<_>>>()?;
     let outputs = ReadBack::new(gpu, &sources)?;
-    Ok(Loaded { pipelines, memory, frame, outputs })
+    Ok(Loaded { pipelines, memory, frame, outputs, absorbed, shown })
 }

@@ -131,6 +131,12 @@ pub(super) fn of_step(plan: &Plan, step: &Step, tactic: Tactic) -> Result<Vec<Ta
     }
 }
 
+/// A tensor within the memory that holds it.
+pub(super) fn operand(plan: &Plan, id: TensorId) -> Operand {
+    let tensor = plan.tensor(id);
+    Operand { start: plan.whole(id).1, pitch: tensor.pitch, quant: tensor.quant }
+}
+
 fn one(task: Task) -> Result<Vec<Task>> {
     Ok(vec![task])
 }
@@ -168,8 +174,7 @@ impl View<'_> {
     }
 
     fn operand(&self, id: TensorId) -> Operand {
-        let tensor = self.plan.tensor(id);
-        Operand { start: self.start(id), pitch: tensor.pitch, quant: tensor.quant }
+        operand(self.plan, id)
     }
 
     fn input(&self, input: usize) -> Result<Operand> {

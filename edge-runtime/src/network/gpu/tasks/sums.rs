@@ -135,11 +135,7 @@ fn one_by_one(product: &MatMul) -> Conv2d {
 }
 
 /// A float sum with its epilogue: one launch where the kernel can do it all, else one that sums and others behind it.
-fn float(
-    view: &View<'_>,
-    epilogue: &FloatEpilogue,
-    prepare: impl Fn(FloatFinish<'_>, Spot) -> Result<Prepared>,
-) -> Result<Vec<Task>> {
+fn float(view: &View<'_>, epilogue: &FloatEpilogue, prepare: impl Fn(FloatFinish<'_>, Spot) -> Result<Prepared>) -> Result<Vec<Task>> {
     let residual = view.residual(epilogue.residual);
     let binds = |spot: Spot| vec![Bind::Tensor(view.step.inputs[0]), Bind::Tensor(residual), spot.bind];
     if FloatFinish::fits(epilogue) {
