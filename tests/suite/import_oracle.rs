@@ -1,6 +1,6 @@
 //! A real network against onnxruntime: `../shared/models/pydnetpp*.onnx` on five photographs, through import and tract.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use fathom_core::tensor::Tensor;

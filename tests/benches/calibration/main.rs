@@ -17,7 +17,7 @@ mod timing;
 
 use std::path::{Path, PathBuf};
 
-use fathom_core::model::{DepthModel as _, Response};
+use fathom_core::model::Response;
 use fathom_runtime::backend::EngineConfig;
 use fathom_runtime::engine::Engine;
 use fathom_runtime::network::import::ImportOptions;

@@ -38,7 +38,12 @@ fn pools() -> Vec<Pool> {
     };
     let kinds = [Pooling::Max, Pooling::Average { count_include_pad: false }, Pooling::Average { count_include_pad: true }];
     let sizes = [(window(3, 2, 1), [7, 9], [4, 5]), (window(2, 2, 0), [5, 6], [3, 3]), (window(1, 1, 0), [1, 1], [1, 1])];
-    let of = |(window, [height, width], output), pooling| Pool { input: Map { height, width, channels: 5 }, output, window, pooling };
+    let of = |(window, [height, width], output): (Window, [usize; 2], [usize; 2]), pooling| Pool {
+        input: Map { height, width, channels: 5 },
+        output,
+        window,
+        pooling,
+    };
     sizes.into_iter().flat_map(|size| kinds.map(|kind| of(size, kind))).collect()
 }
 
