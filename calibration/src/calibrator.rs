@@ -249,15 +249,15 @@ impl<'m> Calibrator<'m> {
         let relative_tau = sigma(1) / (solution.theta.tau + self.mean_x()).abs().max(f64::MIN_POSITIVE);
         let alone = self.solution(false);
         let alone_tau = alone.covariance[(1, 1)].sqrt() / (solution.theta.tau + self.mean_x()).abs().max(f64::MIN_POSITIVE);
-        let mut tau_known = self.limit("tau", alone_tau, DATA_LIMIT, reasons) && self.limit("tau", relative_tau, TAU_LIMIT, reasons);
+        let mut tau_known = within("tau", alone_tau, DATA_LIMIT, reasons) && within("tau", relative_tau, TAU_LIMIT, reasons);
         if !tau_known {
             self.explain_tau(reasons);
         } else if let Some(reason) = self.behind_camera(solution.theta.tau) {
             tau_known = false;
             reasons.push(reason);
         }
-        let focal_known = self.limit("focal length", sigma(2), FOCAL_LIMIT, reasons);
-        let scale_known = self.limit("scale", sigma(0), SCALE_LIMIT, reasons);
+        let focal_known = within("focal length", sigma(2), FOCAL_LIMIT, reasons);
+        let scale_known = within("scale", sigma(0), SCALE_LIMIT, reasons);
         if !tau_known {
             return Calibration { state: State::NotObservable, ..self.options.old.clone() };
         }
@@ -272,14 +272,6 @@ impl<'m> Calibrator<'m> {
         }
         let ln_scale = scale_known.then_some(solution.theta.ln_scale);
         Calibration { state: State::Calibrated, tau: solution.theta.tau, ln_scale, camera, covariance }
-    }
-
-    fn limit(&self, what: &'static str, sigma: f64, limit: f64, reasons: &mut Vec<Reason>) -> bool {
-        if sigma <= limit {
-            return true;
-        }
-        reasons.push(if sigma.is_finite() { Reason::TooUncertain { what, sigma, limit } } else { Reason::NoCue { what } });
-        false
     }
 
     fn explain_tau(&self, reasons: &mut Vec<Reason>) {
@@ -301,6 +293,15 @@ impl<'m> Calibrator<'m> {
         let share = crate::scene::median(&mut shares)?;
         (share > BEHIND).then_some(Reason::BehindCamera { tau, share })
     }
+}
+
+/// Whether an unknown is known; notes why not, if it is not.
+fn within(what: &'static str, sigma: f64, limit: f64, reasons: &mut Vec<Reason>) -> bool {
+    if sigma <= limit {
+        return true;
+    }
+    reasons.push(if sigma.is_finite() { Reason::TooUncertain { what, sigma, limit } } else { Reason::NoCue { what } });
+    false
 }
 
 /// Whether a network's response can be divided out.

@@ -163,7 +163,7 @@ pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
     let found = solution.theta.tau;
     let trusted = kappa.value >= 0.3 && kappa.value >= 3.0 * kappa.sigma;
     let unit_found = (found + mean_x).abs();
-    let accepted = trusted && sigma <= TAU_LIMIT * unit_found && alone_sigma <= DATA_LIMIT * unit_found;
+    let accepted = trusted && found + mean_x > 0.0 && sigma <= TAU_LIMIT * unit_found && alone_sigma <= DATA_LIMIT * unit_found;
     let tau = accepted.then_some((found, sigma));
     let mut noise = Noise(seed);
     let rough = FocalPrior::new(seen.camera.focal_px * (0.1 * noise.normal()).exp(), 0.1).expect("focal length is good");
