@@ -96,7 +96,13 @@ impl Reader<'_> {
             graph::Op::Gather { axis } => self.gather(node, *axis),
             op => {
                 let op = plain(op).ok_or_else(|| unsupported(node, ""))?;
-                self.push(node, op, node.inputs.len())
+                let moves = op.moves();
+                self.push(node, op, node.inputs.len())?;
+                // Among QLinear operators bytes are moved without quantization nodes around.
+                if moves && matches!(self.graph.value(node.output).element, Element::U8 | Element::I8) {
+                    self.keep_number();
+                }
+                Ok(())
             }
         }
     }
@@ -107,6 +113,14 @@ impl Reader<'_> {
         let output = self.declare(node.output);
         self.net.nodes.push(Node { name: node.name.clone(), op, inputs, output });
         Ok(())
+    }
+
+    /// Gives the last node's output the number of its first operand.
+    fn keep_number(&mut self) {
+        if let Some(last) = self.net.nodes.last() {
+            let (from, to) = (last.inputs[0], last.output);
+            self.net.values[to].number = self.net.number(from);
+        }
     }
 
     fn expect(&self, node: &graph::Node, i: usize) -> Result<ValueId> {

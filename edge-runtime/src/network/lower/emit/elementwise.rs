@@ -112,16 +112,8 @@ impl Emitter<'_> {
                 self.constant_tensor(&name, &extended, number, order)
             }
         };
-        let wide = view.broadcast(shape);
-        let wide = wide.ok_or_else(|| shape_error(node, format!("{:?} does not broadcast to {shape:?}", view.shape)))?;
-        if wide.strides.iter().all(|&s| s >= 0) {
-            return Ok(wide);
-        }
-        let identity: Vec<usize> = (0..view.shape.len()).collect();
-        let tensor = self.dense(&view, &identity, &node.name)?;
-        let strides = self.tensors[tensor.0].strides().into_iter().map(|s| s as isize).collect();
-        let copied = View { tensor, offset: 0, strides, ..view };
-        copied.broadcast(shape).ok_or_else(|| shape_error(node, format!("{:?} does not broadcast to {shape:?}", copied.shape)))
+        let view = self.addressable(&view, &node.name)?;
+        view.broadcast(shape).ok_or_else(|| shape_error(node, format!("{:?} does not broadcast to {shape:?}", view.shape)))
     }
 
     pub(super) fn softmax(&mut self, node: &Node, axis: usize) -> Result<()> {
@@ -158,13 +150,8 @@ impl Emitter<'_> {
     }
 
     pub(super) fn reduce(&mut self, node: &Node, reduction: Reduction, axes: &[usize]) -> Result<()> {
-        let mut x = self.view(node.inputs[0])?;
-        if x.strides.iter().any(|&s| s < 0) {
-            let order = x.order();
-            let tensor = self.dense(&x, &order, &node.name)?;
-            let strides = self.tensors[tensor.0].strides().into_iter().map(|s| s as isize).collect();
-            x = View { tensor, offset: 0, strides, ..x };
-        }
+        let x = self.view(node.inputs[0])?;
+        let x = self.addressable(&x, &node.name)?;
         let out_shape = self.net.shape(node.output);
         let kept: Vec<usize> = x.order().into_iter().filter(|axis| !axes.contains(axis)).collect();
         let keeps = out_shape.len() == x.shape.len();

@@ -85,12 +85,7 @@ impl Emitter<'_> {
         if rank < 2 {
             return Err(shape_error(node, format!("operand of shape {:?}, expected two axes or more", view.shape)));
         }
-        if view.strides.iter().any(|&s| s < 0) {
-            let order: Vec<usize> = (0..rank).collect();
-            let tensor = self.dense(&view, &order, &node.name)?;
-            let strides = self.tensors[tensor.0].strides().into_iter().map(|s| s as isize).collect();
-            view = View { tensor, offset: 0, strides, ..view };
-        }
+        view = self.addressable(&view, &node.name)?;
         if transposed {
             view.shape.swap(rank - 2, rank - 1);
             view.strides.swap(rank - 2, rank - 1);

@@ -50,6 +50,19 @@ impl Emitter<'_> {
         Some(TensorId(self.tensors.len() - 1))
     }
 
+    /// The view itself if a step's own strides can say where its elements are: they run forwards, from a multiple of 4 on.
+    /// Otherwise a copy.
+    pub(super) fn addressable(&mut self, view: &View, name: &str) -> Result<View> {
+        let whole = view.offset == 0 || !matches!(self.tensors[view.tensor.0].place, Place::Weight(_));
+        if view.strides.iter().all(|&s| s >= 0) && view.offset.is_multiple_of(4) && whole {
+            return Ok(view.clone());
+        }
+        let order: Vec<usize> = (0..view.shape.len()).collect();
+        let tensor = self.dense(view, &order, name)?;
+        let strides = self.tensors[tensor.0].strides().into_iter().map(|s| s as isize).collect();
+        Ok(View { tensor, offset: 0, strides, ..view.clone() })
+    }
+
     pub(super) fn concat(&mut self, node: &Node, axis: usize) -> Result<()> {
         if let [only] = node.inputs[..] {
             let view = self.view(only)?;
