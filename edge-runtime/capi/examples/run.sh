@@ -18,6 +18,7 @@ network=fixtures/models/fathom-small.int8.onnx
 frame=fixtures/frames/c-example.ppm
 LD_LIBRARY_PATH="$work/prefix/lib" "$work/depth" "$network" "$frame" "$work/relative.f32"
 fathom=${CARGO_TARGET_DIR:-target}/release/fathom
+[ -x "$fathom" ] || cargo build --release --locked -p fathom-cli
 "$fathom" depth "$frame" --model "$network" --backend cpu --format npy --out "$work" >/dev/null
 # An npy file is a header whose length stands in its bytes 8 and 9, then the numbers: they must be the same bytes.
 header=$(od -An -tu2 -j8 -N2 "$work/c-example.npy" | tr -d ' ')

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Builds libfathom and installs library, header, pkg-config and CMake files under a prefix:
 #     edge-runtime/capi/packaging/install.sh /usr/local [cargo options, e.g. --no-default-features --features gpu]
+# With FATHOM_BUILT set to a folder that holds libfathom.so and libfathom.a, those are installed and nothing is built.
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: $0 PREFIX [cargo options]" >&2; exit 2; }
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
 shift
 here=$(cd "$(dirname "$0")" && pwd)
-cargo build --release --locked --manifest-path "$here/../Cargo.toml" "$@"
+[ -n "${FATHOM_BUILT:-}" ] || cargo build --release --locked --manifest-path "$here/../Cargo.toml" "$@"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../../../Cargo.toml" | head -n 1)
 major=${version%%.*}
-built=${CARGO_TARGET_DIR:-$here/../../../target}/release
+built=${FATHOM_BUILT:-${CARGO_TARGET_DIR:-$here/../../../target}/release}
 install -d "$prefix/lib/pkgconfig" "$prefix/lib/cmake/fathom" "$prefix/include"
 install -m 755 "$built/libfathom.so" "$prefix/lib/libfathom.so.$version"
 ln -sf "libfathom.so.$version" "$prefix/lib/libfathom.so.$major"
