@@ -12,4 +12,5 @@ pub mod fixtures;
 pub mod gpu;
 pub mod onnxruntime;
 pub mod oracle;
+pub mod photographs;
 pub mod require;

@@ -7,19 +7,8 @@ use fathom_core::tensor::Tensor;
 use fathom_runtime::network::import::{ImportOptions, import};
 use fathom_runtime::network::tract::TractExecutor;
 use fathom_tests::cases::{self, Case};
+use fathom_tests::photographs::{FRAMES, PYDNETPP_CARD, rgb};
 use fathom_tests::{onnxruntime, require};
-
-/// What the README of the models says of them.
-const CARD: &str = "channel_order = \"rgb\"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\noutput_kind = \"depth\"\n";
-
-/// One from each of five cameras.
-const FRAMES: [&str; 5] = [
-    "kitti_sfnd/0000000000.png",
-    "metric3d_nyu/data_nyu_demo_rgb_rgb_00000.jpg",
-    "middlebury2014Q/Adirondack_im0.png",
-    "nuscenes/CAM_FRONT.jpg",
-    "nvblox_3dmatch/nvblox_tests_data_3dmatch_seq-01_frame-000000.color.png",
-];
 
 fn main() -> ExitCode {
     let (data, models, python) = (require::shared("data/eval-dev"), require::shared("models"), require::onnxruntime());
@@ -47,20 +36,14 @@ fn main() -> ExitCode {
 }
 
 fn compare(data: &Path, model: &Path, python: &Path, check: fn(&[f32], &[f32])) {
-    let images: Vec<Tensor> = FRAMES.iter().map(|frame| load(&data.join(frame), 640, 448)).collect();
+    let images: Vec<Tensor> = FRAMES.iter().map(|frame| rgb(&data.join(frame), 640, 448).unwrap()).collect();
     let theirs = onnxruntime::first_outputs(python, model, &images).unwrap();
-    let imported = import(&std::fs::read(model).unwrap(), ImportOptions { card_toml: Some(CARD), ..ImportOptions::default() }).unwrap();
+    let imported =
+        import(&std::fs::read(model).unwrap(), ImportOptions { card_toml: Some(PYDNETPP_CARD), ..ImportOptions::default() }).unwrap();
     let mut executor = TractExecutor::new(&imported.graph).unwrap();
     for (image, theirs) in images.iter().zip(theirs) {
         check(executor.run(image).unwrap()[0].as_f32().unwrap(), &theirs);
     }
-}
-
-/// A photograph as the network wants it: `[1, 3, height, width]`, 0..1.
-fn load(path: &Path, width: u32, height: u32) -> Tensor {
-    let picture = image::open(path).unwrap().resize_exact(width, height, image::imageops::FilterType::Triangle).to_rgb8();
-    let plane = |channel: usize| picture.pixels().map(move |p| f32::from(p[channel]) / 255.0).collect::<Vec<_>>();
-    Tensor::f32(vec![1, 3, height as usize, width as usize], [plane(0), plane(1), plane(2)].concat()).unwrap()
 }
 
 /// Absolute differences as shares of the range of `theirs`.
