@@ -7,7 +7,7 @@ use fathom_core::depth::OutputKind;
 use fathom_core::model::ChannelOrder;
 
 use crate::calibrate;
-use crate::commands::{bench, boards, demo, depth, doctor, eval, inspect};
+use crate::commands::{bench, boards, demo, depth, doctor, eval, inspect, quantize};
 
 /// One camera as a depth sensor: frozen networks on the GPU or CPU of a small board, calibrated by their own consistency.
 #[derive(Debug, Parser)]
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Accuracy tables on frames with ground truth.
     Eval(eval::EvalArgs),
+    /// An fp32 network to int8 (standard ONNX QDQ), with ranges taken from frames.
+    Quantize(quantize::QuantizeArgs),
     /// What a network is: card, operators, work, memory, and the least time it takes on each board.
     Inspect(inspect::InspectArgs),
     /// Latency and memory of a network on this machine.

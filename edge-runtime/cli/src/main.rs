@@ -49,6 +49,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Depth(args) => print(&commands::depth::run(&args)?, json),
         Command::Calibrate(args) => print(&calibrate::run(&args)?, json),
         Command::Eval(args) => print(&commands::eval::run(&args)?, json),
+        Command::Quantize(args) => print(&commands::quantize::run(&args)?, json),
         Command::Inspect(args) => print(&commands::inspect::run(&args)?, json),
         Command::Bench(args) => print(&commands::bench::run(&args)?, json),
         Command::Boards(args) => print(&commands::boards::run(&args)?, json),

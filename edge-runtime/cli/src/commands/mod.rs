@@ -7,3 +7,4 @@ pub(crate) mod depth;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod inspect;
+pub(crate) mod quantize;
