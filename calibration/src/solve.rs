@@ -46,6 +46,8 @@ pub struct Solution {
     pub covariance: Matrix3<f64>,
     /// What each cue knows at the solution, in the order given.
     pub contributions: Vec<(&'static str, Information)>,
+    /// The broad prior's information.
+    pub prior: Matrix3<f64>,
     /// Robust loss at the solution.
     pub loss: f64,
 }
@@ -126,7 +128,8 @@ fn summarise(cues: &[&dyn Cue], prior: &Prior, theta: Theta) -> Solution {
             covariance[(i, i)] = f64::INFINITY;
         }
     }
-    Solution { theta, covariance, contributions, loss: sum.loss }
+    let prior = Matrix3::from_diagonal(&prior.sigma.map(|s| s.powi(-2)));
+    Solution { theta, covariance, contributions, prior, loss: sum.loss }
 }
 
 /// Share of the prior's sigma above which an unknown counts as not observed.

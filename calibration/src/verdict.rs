@@ -4,6 +4,7 @@ use fathom_core::calibration::{Calibration, State};
 use nalgebra::Matrix3;
 
 use crate::consistency::guard::Fault;
+use crate::information::Information;
 use crate::solve::Solution;
 use crate::theta::Theta;
 
@@ -86,7 +87,8 @@ pub struct CueReport {
     pub rows: usize,
     /// One sigma of `(ln s, tau, ln f)` by this cue alone, the other unknowns given; infinite where it says nothing.
     pub sigma: [f64; 3],
-    /// Its share of all information about `(ln s, tau, ln f)`.
+    /// Its share of what is known about `(ln s, tau, ln f)`: how much less would be known without it, over the sum of that
+    /// for all cues. A cue that ties two unknowns together has a share in one only if another cue tells the other.
     pub share: [f64; 3],
 }
 
@@ -124,17 +126,27 @@ impl Outcome {
 /// What each cue contributed to a solution.
 #[must_use]
 pub fn cue_reports(solution: &Solution) -> Vec<CueReport> {
-    let total: Matrix3<f64> = solution.contributions.iter().map(|(_, i)| i.matrix).sum();
-    let diagonal = |m: &Matrix3<f64>| [m[(0, 0)], m[(1, 1)], m[(2, 2)]];
-    solution
-        .contributions
-        .iter()
-        .filter(|(_, information)| information.rows > 0)
-        .map(|(name, information)| {
-            let own = diagonal(&information.matrix);
-            let all = diagonal(&total);
-            let share = std::array::from_fn(|i| if all[i] > 0.0 { own[i] / all[i] } else { 0.0 });
-            CueReport { name, rows: information.rows, sigma: own.map(|i| if i > 0.0 { i.powf(-0.5) } else { f64::INFINITY }), share }
-        })
-        .collect()
+    let total: Matrix3<f64> = solution.prior + solution.contributions.iter().map(|(_, i)| i.matrix).sum::<Matrix3<f64>>();
+    let lost: Vec<[f64; 3]> = solution.contributions.iter().map(|(_, information)| lost_without(&total, &information.matrix)).collect();
+    let all: [f64; 3] = std::array::from_fn(|unknown| lost.iter().map(|l| l[unknown]).sum());
+    let report = |((name, information), lost): (&(&'static str, Information), &[f64; 3])| {
+        let alone = |i: usize| information.matrix[(i, i)];
+        CueReport {
+            name,
+            rows: information.rows,
+            sigma: std::array::from_fn(|i| if alone(i) > 0.0 { alone(i).powf(-0.5) } else { f64::INFINITY }),
+            share: std::array::from_fn(|i| if all[i] > 0.0 { lost[i] / all[i] } else { 0.0 }),
+        }
+    };
+    solution.contributions.iter().zip(&lost).filter(|((_, information), _)| information.rows > 0).map(report).collect()
+}
+
+/// How much less is known about each unknown, the others left open, without some of the information.
+fn lost_without(total: &Matrix3<f64>, part: &Matrix3<f64>) -> [f64; 3] {
+    let known = |information: &Matrix3<f64>| {
+        let covariance = information.try_inverse().unwrap_or_else(Matrix3::zeros);
+        covariance.diagonal().map(|variance| if variance > 0.0 { variance.recip() } else { 0.0 })
+    };
+    let (with, without) = (known(total), known(&(total - part)));
+    std::array::from_fn(|i| (with[i] - without[i]).max(0.0))
 }

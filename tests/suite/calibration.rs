@@ -324,7 +324,11 @@ fn one_range_point_a_frame_brings_metres() {
     let outcome = calibrator.finish();
     let scale = outcome.calibration.ln_scale.expect("a range finder gives metres").exp();
     assert!((scale / SCALE - 1.0).abs() < 0.02, "{scale}");
-    assert!(outcome.cues.iter().any(|cue| cue.name == "range" && cue.share[0] == 1.0), "{:?}", outcome.cues);
+    // Only the range finder speaks of metres; what it says of them rests on the others' tau.
+    for cue in &outcome.cues {
+        assert_eq!(cue.sigma[0].is_finite(), cue.name == "range", "{cue:?}");
+    }
+    assert!(outcome.cues.iter().any(|cue| cue.name == "range" && cue.share[0] > 0.3), "{:?}", outcome.cues);
 }
 
 /// A network that answers every picture with the same map.
