@@ -7,6 +7,8 @@ use fathom_core::depth::OutputKind;
 use fathom_core::model::ChannelOrder;
 
 use crate::calibrate;
+#[cfg(feature = "gpu")]
+use crate::commands::compare;
 use crate::commands::{bench, boards, demo, depth, doctor, eval, inspect, quantize};
 
 /// One camera as a depth sensor: frozen networks on the GPU or CPU of a small board, calibrated by their own consistency.
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// An fp32 network to int8 (standard ONNX QDQ), with ranges taken from frames.
     Quantize(quantize::QuantizeArgs),
+    /// CPU against GPU, step by step.
+    #[cfg(feature = "gpu")]
+    Compare(compare::CompareArgs),
     /// What a network is: card, operators, work, memory, and the least time it takes on each board.
     Inspect(inspect::InspectArgs),
     /// Latency and memory of a network on this machine.

@@ -50,6 +50,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Calibrate(args) => print(&calibrate::run(&args)?, json),
         Command::Eval(args) => print(&commands::eval::run(&args)?, json),
         Command::Quantize(args) => print(&commands::quantize::run(&args)?, json),
+        #[cfg(feature = "gpu")]
+        Command::Compare(args) => print(&commands::compare::run(&args)?, json),
         Command::Inspect(args) => print(&commands::inspect::run(&args)?, json),
         Command::Bench(args) => print(&commands::bench::run(&args)?, json),
         Command::Boards(args) => print(&commands::boards::run(&args)?, json),

@@ -1,6 +1,8 @@
 //! The network: import -> graph -> plan -> executor.
 
 pub mod card;
+#[cfg(feature = "gpu")]
+pub mod compare;
 pub mod cpu;
 pub mod export;
 #[cfg(feature = "gpu")]

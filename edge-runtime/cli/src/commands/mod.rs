@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod boards;
+#[cfg(feature = "gpu")]
+pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod depth;
 pub(crate) mod doctor;

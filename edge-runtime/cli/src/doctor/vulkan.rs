@@ -86,5 +86,5 @@ fn device_files() -> Check {
 
 #[cfg(feature = "gpu")]
 fn driver_advice() -> &'static str {
-    "Jetson: the driver comes with JetPack (apt install nvidia-l4t-vulkan-sc or nvidia-l4t-3d-core); Intel, AMD, Raspberry Pi: apt install mesa-vulkan-drivers"
+    "Jetson: the driver comes with JetPack (package nvidia-l4t-3d-core); Intel, AMD, Raspberry Pi: apt install mesa-vulkan-drivers"
 }
