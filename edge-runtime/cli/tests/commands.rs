@@ -5,7 +5,7 @@ mod program;
 use std::fs;
 
 use image::{ImageBuffer, Luma};
-use program::{fathom, frame, json, keys, picture, shared};
+use program::{fathom, frame, json, keys, picture, root, shared};
 
 #[test]
 fn inspect_holds_what_the_design_names() {
@@ -122,12 +122,29 @@ fn eval_reads_the_manifest_of_the_evaluation_frames() {
 }
 
 #[test]
+fn quantize_writes_a_network_that_inspect_reads_and_says_what_it_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("q.onnx");
+    let fp32 = root().join("fixtures/onnx/valid/weights_typed.onnx");
+    let frames = root().join("fixtures/frames");
+    let (fp32, frames, file) = (fp32.to_str().unwrap(), frames.to_str().unwrap(), out.to_str().unwrap());
+    let object = json(&["quantize", fp32, "--frames", frames, "-o", file, "--limit", "2"]);
+    assert_eq!((object["frames"].as_u64(), object["file"].as_str()), (Some(2), Some(file)));
+    assert!(object["correlation"].as_f64().unwrap() > 0.9, "{object:#}");
+    let ops = json(&["inspect", file])["ops"].clone();
+    assert!(ops["QuantizeLinear"].as_u64() > Some(0) && ops["DequantizeLinear"].as_u64() > Some(0), "{ops}");
+
+    let twice = fathom(&["quantize", file, "--frames", frames, "-o", file]);
+    assert_eq!((twice.code, twice.stderr.contains("quantized already")), (1, true), "{}", twice.stderr);
+}
+
+#[test]
 fn wrong_usage_ends_with_two_and_help_with_zero() {
     assert_eq!(fathom::<&str>(&[]).code, 2);
     assert_eq!(fathom(&["depth"]).code, 2);
     assert_eq!(fathom(&["depth", "a.png", "--backend", "tpu"]).code, 2);
     assert_eq!(fathom(&["depth", "a.png", "--input-size", "0x4"]).code, 2);
-    for command in ["depth", "eval", "inspect", "bench", "boards", "doctor", "demo", "calibrate"] {
+    for command in ["depth", "eval", "inspect", "bench", "boards", "doctor", "demo", "calibrate", "quantize"] {
         let help = fathom(&[command, "--help"]);
         assert_eq!((help.code, help.stdout.contains("Usage: fathom")), (0, true), "{command}");
     }
