@@ -1,0 +1,6 @@
+//! Plans: their text, their memory, and both CPU executors on them.
+
+mod executors;
+mod golden;
+mod graphs;
+mod memory;
