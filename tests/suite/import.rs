@@ -135,9 +135,10 @@ mod answers {
     use fathom_runtime::network::tract::TractExecutor;
 
     /// Largest difference from onnxruntime, over the range of the answer. Floats differ by the order of sums; bytes by one
-    /// step where a float operator between two quantizations (Add, Resize) rounds the other way.
+    /// step where a float operator between two quantizations (Add, Resize) rounds the other way. The coarsest answer, that
+    /// of `qoperator`, spans 40 steps.
     fn allowed(name: &str) -> f32 {
-        if name.starts_with('q') { 0.02 } else { 1e-4 }
+        if name.starts_with('q') { 1.001 / 40.0 } else { 1e-4 }
     }
 
     #[test]
