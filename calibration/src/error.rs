@@ -1,4 +1,4 @@
-//! The errors of `fathom-calibration`. Data that holds too little is not an error but a [`Verdict`](crate::verdict::Verdict).
+//! The errors of `fathom-calibration`. Data that holds too little is no error but a [`Reason`](crate::verdict::Reason).
 
 use std::path::PathBuf;
 
