@@ -155,7 +155,7 @@ impl Gpu {
             return Err(Error::OutOfMemory { what: what.to_owned(), needed_bytes, limit_bytes: 0 });
         }
         match refused {
-            Some(error) => Err(Error::Refused { what: what.to_owned(), message: error.to_string() }),
+            Some(error) => Err(Error::Refused { what: what.to_owned(), message: chain(&error) }),
             None => Ok(made),
         }
     }
@@ -195,6 +195,11 @@ impl Gpu {
         let mut faults = self.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         faults.lost.get_or_insert_with(|| "given up on request".to_owned());
     }
+}
+
+/// An error with all its causes, in one line each.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |text, cause| format!("{text}\n{cause}"))
 }
 
 /// Names of all Vulkan adapters, software ones marked.

@@ -221,7 +221,8 @@ impl ReadBack {
         });
         gpu.wait()?;
         let refused = |message: String| Error::Refused { what: "reading results back".to_owned(), message };
-        receiver.try_recv().map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
+        // Where other threads use the device too, one of them may be the one that calls back, right now.
+        receiver.recv_timeout(CALL_BACK).map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
         let view = slice.get_mapped_range().map_err(|error| refused(error.to_string()))?;
         let bytes = self.contents.len();
         self.contents.copy_from_slice(&view[..bytes]);
@@ -230,3 +231,6 @@ impl ReadBack {
         Ok(())
     }
 }
+
+/// How long a finished copy may take to be announced.
+const CALL_BACK: std::time::Duration = std::time::Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! A byte convolution before a tactic is chosen: what the tactics `conv_dot4`, `conv_spread` and `conv_depthwise` share.
 
+use fathom_core::ops::nn::Map;
 use fathom_core::ops::nn::conv::Conv2d;
 
 use super::Lay;
@@ -43,6 +44,18 @@ pub(crate) struct Blocks {
 }
 
 impl ByteConv<'_> {
+    /// The geometry that kernels see: a 1x1 convolution of a narrow map is one of a single long row, which fills tiles.
+    pub(crate) fn tiled(&self) -> Conv2d {
+        let conv = self.conv;
+        let window = &conv.window;
+        let pointwise = window.kernel == [1, 1] && window.stride == [1, 1] && [window.pad_before, window.pad_after] == [[0, 0]; 2];
+        if !pointwise || conv.input.width >= NARROW {
+            return conv;
+        }
+        let input = Map { height: 1, width: conv.input.height * conv.input.width, channels: conv.input.channels };
+        Conv2d { input, ..conv }
+    }
+
     /// Adapted grouping. Pairs of blocks must not straddle groups, since an invocation computes two.
     pub(crate) fn blocks(&self) -> Blocks {
         let conv = &self.conv;
@@ -115,6 +128,9 @@ impl ByteConv<'_> {
         [source, residual, self.target.binding_bytes(out.height * out.width, words)]
     }
 }
+
+/// Columns of a subgroup's tile: 8 invocations of 4 pixels.
+const NARROW: usize = 32;
 
 /// Two extents as the kernels take them.
 pub(crate) fn pair(extents: [usize; 2]) -> [u32; 2] {

@@ -78,7 +78,7 @@ pub const KERNEL: Kernel = Kernel {
 /// The launch, and the contents of weights, columns and tables.
 #[must_use]
 pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Prepared {
-    let conv = &step.conv;
+    let conv = step.tiled();
     let out = conv.output();
     let blocks = step.blocks();
     let taps = conv.window.kernel[0] * conv.window.kernel[1];

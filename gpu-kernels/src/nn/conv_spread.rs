@@ -83,11 +83,11 @@ const EXACT_LIMIT: u64 = 1 << 24;
 
 /// The launch, and the contents of weights, columns and tables; `None` if sums could leave the exact integers of f32.
 #[must_use]
-pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
+pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
     if step.largest_sum() > EXACT_LIMIT {
         return None;
     }
-    let conv = &step.conv;
+    let conv = step.tiled();
     let out = conv.output();
     let blocks = step.blocks();
     let [kernel_h, kernel_w] = conv.window.kernel;
@@ -128,6 +128,9 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
         high_real,
         origin_y: 0,
     };
+    // One subgroup: as wide as the map, and as high as that leaves.
+    let tiles = out.width.div_ceil(4) as u32;
+    let wide = tiles.next_power_of_two().min(LANES);
     let pairs = blocks.blocks.div_ceil(2);
     let mut weights = Vec::with_capacity(pairs * kernel_h * segments_x * chunks * 32);
     for (pair, ky) in (0..pairs).flat_map(|pair| (0..kernel_h).map(move |ky| (pair, ky))) {
@@ -142,7 +145,7 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
     let constants = vec![bytemuck::cast_slice(&weights).to_vec(), step.finish.columns(blocks.blocks, &correction), table_bytes];
     let [source, residual, target] = step.bytes();
     let bytes = vec![source, constants[0].len() as u64, constants[1].len() as u64, constants[2].len() as u64, residual, target];
-    let workgroups = [(out.width.div_ceil(4) as u32).div_ceil(workgroup[0]), (out.height as u32).div_ceil(workgroup[1]), pairs as u32];
+    let workgroups = [tiles.div_ceil(wide), (out.height as u32).div_ceil(LANES / wide), pairs as u32];
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
         .entry(if whole(4) {
             "main_quads"
@@ -151,8 +154,7 @@ pub fn prepare(step: &ByteConv<'_>, workgroup: [u32; 2]) -> Option<Prepared> {
         } else {
             "main_words"
         })
-        .with("WG_X", workgroup[0])
-        .with("WG_Y", workgroup[1])
+        .with("LANES_X", wide)
         .with("SIGNED", u8::from(step.signed))
         .with("RESIDUAL", u8::from(step.finish.has_residual()))
         .with("REAL", u8::from(step.real()));

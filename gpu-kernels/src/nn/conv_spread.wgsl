@@ -34,8 +34,7 @@ struct Params {
     origin_y: u32,           // first row of workgroups
 }
 
-override WG_X: u32 = 8u;          // at least the 8 lanes that share loads
-override WG_Y: u32 = 1u;
+override LANES_X: u32 = 8u;       // of the 8 lanes that share loads, those side by side; the others lie below
 override SIGNED: bool = false;    // input bytes are i8
 override RESIDUAL: bool = false;  // a second operand is added
 override REAL: bool = false;      // the result is f32
@@ -191,15 +190,15 @@ fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     destination[params.target_start + pixel * params.target_pitch + block] = pack4xU8(q);
 }
 
-@compute @workgroup_size(WG_X, WG_Y)
+@compute @workgroup_size(8)
 fn main_words(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(workgroup_id) group: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     // Invocations outside the image stay: their lanes load weights for the others.
-    let x = (group.x * WG_X + local.x) * 4u;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
+    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
@@ -227,15 +226,15 @@ fn main_words(
     store(x, y, block);
 }
 
-@compute @workgroup_size(WG_X, WG_Y)
+@compute @workgroup_size(8)
 fn main_pairs(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(workgroup_id) group: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     // Invocations outside the image stay: their lanes load weights for the others.
-    let x = (group.x * WG_X + local.x) * 4u;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
+    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
@@ -264,15 +263,15 @@ fn main_pairs(
     store(x, y, block);
 }
 
-@compute @workgroup_size(WG_X, WG_Y)
+@compute @workgroup_size(8)
 fn main_quads(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(workgroup_id) group: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     // Invocations outside the image stay: their lanes load weights for the others.
-    let x = (group.x * WG_X + local.x) * 4u;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
+    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);

@@ -35,6 +35,7 @@ pub struct Params {
     low_real: f32,
     high_real: f32,
     origin_y: u32,
+    reserved: u32,
 }
 
 /// The kernel.
@@ -65,6 +66,7 @@ pub const KERNEL: Kernel = Kernel {
         low_real,
         high_real,
         origin_y,
+        reserved,
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
     needs: &[],
@@ -129,6 +131,7 @@ pub fn prepare(step: &ByteConvTranspose<'_>, workgroup: [u32; 2]) -> Prepared {
         low_real,
         high_real,
         origin_y: 0,
+        reserved: 0,
     };
     let constants = vec![bytemuck::cast_slice(&weights(step, words, blocks)).to_vec(), step.finish.columns(blocks, &[]), table_bytes];
     let real = matches!(step.finish, Finish::Real(_));

@@ -28,6 +28,7 @@ struct Params {
     low_real: f32,
     high_real: f32,
     origin_y: u32,           // first row of workgroups
+    reserved: u32,
 }
 
 override WG_X: u32 = 8u;

@@ -39,6 +39,7 @@ pub struct Params {
     then_low: f32,
     then_high: f32,
     origin_y: u32,
+    reserved: u32,
 }
 
 /// The kernel.
@@ -73,6 +74,7 @@ pub const KERNEL: Kernel = Kernel {
         then_low,
         then_high,
         origin_y,
+        reserved,
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
     needs: &[],
@@ -133,6 +135,7 @@ pub fn prepare(step: &FloatConvTranspose<'_>, workgroup: [u32; 2]) -> Prepared {
         then_low: numbers.then_low,
         then_high: numbers.then_high,
         origin_y: 0,
+        reserved: 0,
     };
     let constants = vec![pack(step.weights, &grouping, taps), step.finish.bias(blocks)];
     let pixels = out.height * out.width;

@@ -31,6 +31,7 @@ struct Params {
     then_low: f32,           // range behind the residual
     then_high: f32,
     origin_y: u32,           // first row of workgroups
+    reserved: u32,
 }
 
 override WG_X: u32 = 8u;

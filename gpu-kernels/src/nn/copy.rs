@@ -12,8 +12,8 @@ use crate::layout_of;
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Params {
     shape: [[u32; 4]; 2],
-    source: [[i32; 4]; 2],
-    target: [[u32; 4]; 2],
+    from_strides: [[i32; 4]; 2],
+    to_strides: [[u32; 4]; 2],
     source_start: u32,
     target_start: u32,
     count: u32,
@@ -24,7 +24,7 @@ pub struct Params {
 pub const WORDS: Kernel = Kernel {
     name: "nn/copy",
     wgsl: include_str!("copy.wgsl"),
-    params: layout_of!(Params { shape, source, target, source_start, target_start, count, reserved }),
+    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, reserved }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -34,7 +34,7 @@ pub const WORDS: Kernel = Kernel {
 pub const BYTES: Kernel = Kernel {
     name: "nn/copy_bytes",
     wgsl: include_str!("copy_bytes.wgsl"),
-    params: layout_of!(Params { shape, source, target, source_start, target_start, count, reserved }),
+    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, reserved }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -55,8 +55,8 @@ pub fn prepare(copy: &Copy, starts: [usize; 2], bytes: bool, table: Option<&Byte
     let [s0, s1, s2, s3, s4, s5] = copy.source.map(|stride| stride as i32);
     let params = Params {
         shape: six(copy.shape.map(|extent| extent as u32)),
-        source: [[s0, s1, s2, s3], [s4, s5, 0, 0]],
-        target: six(copy.target.map(|stride| stride as u32)),
+        from_strides: [[s0, s1, s2, s3], [s4, s5, 0, 0]],
+        to_strides: six(copy.target.map(|stride| stride as u32)),
         source_start: copy.source_offset as u32,
         target_start: copy.target_offset as u32,
         count: copy.count() as u32,

@@ -3,8 +3,8 @@
 
 struct Params {
     shape: array<vec4u, 2>,   // six extents, outermost first
-    source: array<vec4i, 2>,  // strides
-    target: array<vec4u, 2>,
+    from_strides: array<vec4i, 2>,
+    to_strides: array<vec4u, 2>,
     source_start: u32,
     target_start: u32,
     count: u32,
@@ -26,17 +26,17 @@ fn look_up(q: u32) -> u32 {
 // Index i of the copy's index space: where it comes from and where it goes.
 fn ends(i: u32) -> vec2u {
     var rest = i;
-    var from = i32(params.source_start);
+    var start = i32(params.source_start);
     var to = params.target_start;
     for (var axis = 6u; axis > 0u; axis--) {
         let at = axis - 1u;
         let extent = params.shape[at >> 2u][at & 3u];
         let index = rest % extent;
         rest /= extent;
-        from += i32(index) * params.source[at >> 2u][at & 3u];
-        to += index * params.target[at >> 2u][at & 3u];
+        start += i32(index) * params.from_strides[at >> 2u][at & 3u];
+        to += index * params.to_strides[at >> 2u][at & 3u];
     }
-    return vec2u(u32(from), to);
+    return vec2u(u32(start), to);
 }
 
 @compute @workgroup_size(WG)

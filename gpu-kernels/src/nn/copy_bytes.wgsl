@@ -5,8 +5,8 @@
 
 struct Params {
     shape: array<vec4u, 2>,   // six extents, outermost first
-    source: array<vec4i, 2>,  // strides
-    target: array<vec4u, 2>,
+    from_strides: array<vec4i, 2>,
+    to_strides: array<vec4u, 2>,
     source_start: u32,
     target_start: u32,
     count: u32,
@@ -35,17 +35,17 @@ fn main(
         return;
     }
     var rest = i;
-    var from = i32(params.source_start);
+    var start = i32(params.source_start);
     var to = params.target_start;
     for (var axis = 6u; axis > 0u; axis--) {
         let at = axis - 1u;
         let extent = params.shape[at >> 2u][at & 3u];
         let index = rest % extent;
         rest /= extent;
-        from += i32(index) * params.source[at >> 2u][at & 3u];
-        to += index * params.target[at >> 2u][at & 3u];
+        start += i32(index) * params.from_strides[at >> 2u][at & 3u];
+        to += index * params.to_strides[at >> 2u][at & 3u];
     }
-    let q = byte_of(source[u32(from) >> 2u], u32(from));
+    let q = byte_of(source[u32(start) >> 2u], u32(start));
     let mapped = byte_of(tables[q >> 2u], q);
     let shift = 8u * (to & 3u);
     atomicAnd(&destination[to >> 2u], ~(0xffu << shift));

@@ -71,22 +71,22 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let from = params.source_start + row * params.source_pitch;
+    let start = params.source_start + row * params.source_pitch;
     let quads = (params.columns + 3u) / 4u;
     let count = f32(params.columns);
     var sums = vec4f();
     for (var quad = 0u; quad < quads; quad++) {
-        sums += select(vec4f(), load(from + quad), carried(quad));
+        sums += select(vec4f(), load(start + quad), carried(quad));
     }
     let mean = (sums.x + sums.y + sums.z + sums.w) / count;
     var squares = vec4f();
     for (var quad = 0u; quad < quads; quad++) {
-        let off = load(from + quad) - mean;
+        let off = load(start + quad) - mean;
         squares += select(vec4f(), off * off, carried(quad));
     }
     let factor = 1.0 / sqrt((squares.x + squares.y + squares.z + squares.w) / count + params.epsilon);
     for (var quad = 0u; quad < quads; quad++) {
-        let result = (load(from + quad) - mean) * factor * scale[quad] + scale[quads + quad];
+        let result = (load(start + quad) - mean) * factor * scale[quad] + scale[quads + quad];
         store(params.target_start + row * params.target_pitch + quad, result, params.columns - 4u * quad);
     }
 }

@@ -43,6 +43,6 @@ fn main(
     }
     let y = inside(pixel / params.output.y, params.before.x, params.input.x);
     let x = inside(pixel % params.output.y, params.before.y, params.input.y);
-    let from = params.source_start + (y * params.input.y + x) * params.source_pitch + word;
-    destination[params.target_start + pixel * params.target_pitch + word] = source[from];
+    let start = params.source_start + (y * params.input.y + x) * params.source_pitch + word;
+    destination[params.target_start + pixel * params.target_pitch + word] = source[start];
 }

@@ -69,19 +69,19 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let from = params.source_start + row * params.source_pitch;
+    let start = params.source_start + row * params.source_pitch;
     let quads = (params.columns + 3u) / 4u;
-    var largest = vec4f(load(from).x);
+    var largest = vec4f(load(start).x);
     for (var quad = 0u; quad < quads; quad++) {
-        largest = select(largest, max(largest, load(from + quad)), carried(quad));
+        largest = select(largest, max(largest, load(start + quad)), carried(quad));
     }
     let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
     var sums = vec4f();
     for (var quad = 0u; quad < quads; quad++) {
-        sums += select(vec4f(), exp(load(from + quad) - top), carried(quad));
+        sums += select(vec4f(), exp(load(start + quad) - top), carried(quad));
     }
     let sum = sums.x + sums.y + sums.z + sums.w;
     for (var quad = 0u; quad < quads; quad++) {
-        store(params.target_start + row * params.target_pitch + quad, exp(load(from + quad) - top) / sum, params.columns - 4u * quad);
+        store(params.target_start + row * params.target_pitch + quad, exp(load(start + quad) - top) / sum, params.columns - 4u * quad);
     }
 }

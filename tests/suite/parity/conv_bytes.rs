@@ -65,8 +65,7 @@ fn depthwise() -> Vec<(&'static str, Conv2d)> {
 
 type Prepare = fn(&ByteConv<'_>) -> Option<Prepared>;
 
-const TACTICS: &[(&str, Prepare)] =
-    &[("dot4", |step| Some(conv_dot4::prepare(step, [8, 4]))), ("spread", |step| conv_spread::prepare(step, [8, 1]))];
+const TACTICS: &[(&str, Prepare)] = &[("dot4", |step| Some(conv_dot4::prepare(step, [8, 4]))), ("spread", conv_spread::prepare)];
 
 #[derive(Clone, Copy, Default)]
 struct Extras {

@@ -159,9 +159,9 @@ impl Tile<'_, '_> {
 }
 
 /// Where the weights of a group's matrix lie.
-struct WeightLayout {
+pub(super) struct WeightLayout {
     /// Rows of the matrix.
-    inner: usize,
+    pub(super) inner: usize,
     /// Its columns.
     group_out: usize,
     taps: usize,
@@ -171,7 +171,7 @@ struct WeightLayout {
 }
 
 impl WeightLayout {
-    fn of(conv: &Conv2d) -> Self {
+    pub(super) fn of(conv: &Conv2d) -> Self {
         let group_in = conv.group_channels();
         let lanes = if conv.groups == 1 { pitch(group_in) } else { group_in };
         let taps = conv.window.kernel[0] * conv.window.kernel[1];
@@ -179,7 +179,7 @@ impl WeightLayout {
     }
 
     /// Index of the weight at row `k`, column `n` of a group's matrix; `None` in padding lanes.
-    fn at(&self, group: usize, k: usize, n: usize) -> Option<usize> {
+    pub(super) fn at(&self, group: usize, k: usize, n: usize) -> Option<usize> {
         let (tap, c) = (k / self.lanes, k % self.lanes);
         (c < self.group_in).then_some(((group * self.group_out + n) * self.taps + tap) * self.group_in + c)
     }

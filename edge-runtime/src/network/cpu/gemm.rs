@@ -1,7 +1,7 @@
 //! Matrix products by the crate `rten-gemm`: VNNI, AVX-512, AVX2, NEON dot product, or plain loops.
 
 use fathom_core::tensor::Elements;
-use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix, PackedBMatrix};
 use rten_tensor::NdTensorView;
 
 use crate::{Error, Result};
@@ -27,6 +27,9 @@ pub(super) struct PackedFloats {
     pub(super) inner: usize,
     pub(super) columns: usize,
 }
+
+/// Rows of a first operand, packed for the byte kernel.
+pub(super) struct PackedRows(PackedAMatrix<u8>);
 
 /// Rows of a first operand, each `inner` elements, `stride` apart.
 #[derive(Clone, Copy)]
@@ -69,6 +72,23 @@ impl Kernels {
         self.multiply_raw(Rows { data: &part(|x| x >> 1), ..rows }, b, 0, out)?;
         out.iter_mut().for_each(|x| *x *= 2);
         self.multiply_raw(Rows { data: &part(|x| x & 1), ..rows }, b, 1, out)
+    }
+
+    /// Whether the byte kernel may saturate, so that operands must be halved.
+    pub(super) fn may_saturate(&self) -> bool {
+        self.bytes.may_saturate()
+    }
+
+    /// Packs rows of `inner` elements once for several products.
+    pub(super) fn pack_rows(&self, rows: Rows<'_, u8>, inner: usize) -> Result<PackedRows> {
+        let a = NdTensorView::from_slice_with_strides([rows.count, inner], rows.data, [rows.stride, 1]).map_err(|e| refused(&e))?;
+        Ok(PackedRows(self.bytes.prepack_a(a)))
+    }
+
+    /// `out = rows b`, or `out += rows b`; exact only where the kernel does not saturate.
+    pub(super) fn multiply_packed(&self, rows: &PackedRows, b: &PackedBytes, accumulate: bool, out: &mut [i32]) -> Result<()> {
+        let options = GemmOptions { beta: i32::from(accumulate), ..GemmOptions::default() };
+        self.bytes.gemm(out, GemmInputA::Packed(&rows.0), GemmInputB::Packed(&b.packed), options).map_err(|e| refused(&e))
     }
 
     fn multiply_raw(&self, rows: Rows<'_, u8>, b: &PackedBytes, beta: i32, out: &mut [i32]) -> Result<()> {

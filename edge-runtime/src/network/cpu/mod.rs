@@ -1,5 +1,6 @@
 //! The plan on the CPU: fast loops and GEMM ([`CpuExecutor`]), or core's plain loops ([`ReferenceExecutor`]).
 
+mod bands;
 mod conv;
 mod conv_transpose;
 mod depthwise;

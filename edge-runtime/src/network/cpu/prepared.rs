@@ -4,6 +4,7 @@ use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::elementwise::Unary;
 
+use super::bands::PreparedBands;
 use super::conv::PreparedConv;
 use super::conv_transpose::PreparedConvTranspose;
 use super::depthwise::PreparedDepthwise;
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) enum Prepared {
     Conv(PreparedConv),
+    Bands(PreparedBands),
     Depthwise(PreparedDepthwise),
     ConvTranspose(PreparedConvTranspose),
     Resize(PreparedResize),
@@ -37,6 +39,10 @@ impl Prepared {
         Ok(match &step.op {
             StepOp::Conv { conv, weights, arithmetic } if is_depthwise(conv) => {
                 Self::Depthwise(PreparedDepthwise::new(plan, step, conv, *weights, arithmetic)?)
+            }
+            StepOp::Conv { conv, weights, arithmetic } if PreparedBands::takes(conv, arithmetic, kernels) => {
+                let bands = PreparedBands::new(plan, step, conv, *weights, arithmetic, kernels)?;
+                bands.map_or(Self::Twin, Self::Bands)
             }
             StepOp::Conv { conv, weights, arithmetic } => Self::Conv(PreparedConv::new(plan, step, conv, *weights, arithmetic, kernels)?),
             StepOp::ConvTranspose { conv, weights, arithmetic } if PreparedConvTranspose::takes(conv) => {
@@ -63,6 +69,7 @@ impl Prepared {
         workers.expect(step.cost.macs / self.macs_per_ns());
         let (inputs, mut out) = memory.split(plan, step)?;
         match self {
+            Self::Bands(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::Conv(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::ConvTranspose(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::Depthwise(conv) => conv.run(&inputs, &mut out, workers),
@@ -79,7 +86,7 @@ impl Prepared {
     /// Multiplications a core does in a nanosecond, to an order of magnitude.
     const fn macs_per_ns(&self) -> u64 {
         match self {
-            Self::Conv(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
+            Self::Conv(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
             Self::Depthwise(_) => 4,
             _ => 1,
         }
@@ -88,6 +95,7 @@ impl Prepared {
     /// Bytes of weights held beside the plan's own.
     pub(super) fn size(&self) -> usize {
         match self {
+            Self::Bands(conv) => conv.size(),
             Self::Conv(conv) => conv.size(),
             Self::Depthwise(conv) => conv.size(),
             Self::ConvTranspose(conv) => conv.size(),

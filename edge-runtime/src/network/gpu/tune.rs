@@ -60,7 +60,7 @@ impl GpuExecutor {
                 refused.push(Refused { tactic, driver: format!("{} ({})", report.name, report.driver), message });
                 continue;
             }
-            self.take(Tactics::new(vec![tactic; self.plan.steps.len()]))?;
+            self.use_tactics(Tactics::new(vec![tactic; self.plan.steps.len()]))?;
             self.submit(&input)?;
             let mut least = vec![f64::INFINITY; self.plan.steps.len()];
             for _ in 0..runs.max(1) {
@@ -78,11 +78,15 @@ impl GpuExecutor {
             .collect();
         let mut tactics = vec![Tactic::Plain; self.plan.steps.len()];
         steps.iter().for_each(|(i, best, _)| tactics[*i] = *best);
-        self.take(Tactics::new(tactics))?;
+        self.use_tactics(Tactics::new(tactics))?;
         Ok(Tuning { refused, steps })
     }
 
-    fn take(&mut self, tactics: Tactics) -> Result<()> {
+    /// Takes tactics as given, without checking or timing them.
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::new`].
+    pub fn use_tactics(&mut self, tactics: Tactics) -> Result<()> {
         let pipelines = std::mem::replace(&mut self.loaded.pipelines, Pipelines::open(&self.gpu, &[], None));
         self.loaded = load(&self.plan, &self.gpu, pipelines, &tactics, self.options.work_per_dispatch)?;
         self.tactics = tactics;
@@ -136,7 +140,7 @@ fn probe(gpu: &Gpu, tactic: Tactic) -> Result<std::result::Result<(), String>> {
     };
     let prepared = match tactic {
         Tactic::Plain => Some(conv_dot4::prepare(&step, [8, 8])),
-        Tactic::Spread => conv_spread::prepare(&step, [8, 1]),
+        Tactic::Spread => conv_spread::prepare(&step),
     };
     let Some(prepared) = prepared else { return Ok(Err("the probe does not fit the tactic".into())) };
     let result = run_once(gpu, &prepared, &input, expected.len())?;

@@ -43,7 +43,7 @@ pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic
                 residual: view.lay(residual),
                 target: view.lay(view.step.output),
             };
-            let spread = || if tactic == Tactic::Spread { conv_spread::prepare(&step, WORKGROUP_SPREAD) } else { None };
+            let spread = || if tactic == Tactic::Spread { conv_spread::prepare(&step) } else { None };
             let prepared = conv_depthwise::prepare(&step, WORKGROUP).or_else(spread);
             let prepared = prepared.unwrap_or_else(|| conv_dot4::prepare(&step, WORKGROUP));
             numbers.followed_by_rest(view, Task::new(prepared, [view.id(0)?, residual, view.step.output]))
@@ -186,9 +186,6 @@ fn float_unfused(
 
 /// Invocations of a workgroup along x and y.
 const WORKGROUP: [u32; 2] = [8, 8];
-
-/// One subgroup's worth where weights are spread: rows then share nothing.
-const WORKGROUP_SPREAD: [u32; 2] = [8, 1];
 
 /// What becomes of integer sums, split into what the kernel does and what another launch does after it.
 enum Numbers<'a> {

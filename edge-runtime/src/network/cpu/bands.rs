@@ -1,0 +1,136 @@
+//! Byte convolutions with tall kernels, band by band of output lines.
+//!
+//! The kernel's rows are one matrix product each, summed up. A row of such a product is a run of neighbouring pixels, so
+//! an input line is packed once and serves every output line that it touches: a third of the packing of whole patches.
+
+use fathom_core::ops::nn::conv::Conv2d;
+use fathom_core::ops::nn::{Window, pitch};
+
+use super::conv::WeightLayout;
+use super::epilogue::{IntegerFinish, Residual, Target, TileRows};
+use super::gemm::{Kernels, PackedBytes, PackedRows, Rows, bytes};
+use super::memory::{Operand, Output};
+use super::work::{Failure, Scratch, Workers, at_least};
+use crate::Result;
+use crate::network::plan::{Arithmetic, Plan, Step, WeightId};
+
+/// A convolution with one packed matrix per row of its kernel.
+#[derive(Debug)]
+pub(super) struct PreparedBands {
+    conv: Conv2d,
+    lines: Vec<PackedBytes>,
+    /// What padding counts as, in the kernel's unsigned bytes.
+    zero: u8,
+    flip: u8,
+    finish: IntegerFinish,
+}
+
+/// Most output lines of a band: its input lines stay in the second cache.
+const BAND_LINES: usize = 16;
+
+impl PreparedBands {
+    /// Whether bands pay: several kernel rows over neighbouring pixels, one group, and a kernel that needs no halved bytes.
+    pub(super) fn takes(conv: &Conv2d, arithmetic: &Arithmetic, kernels: &Kernels) -> bool {
+        let Window { kernel, dilation, .. } = conv.window;
+        let tall = kernel[0] > 1 && dilation == [1, 1] && conv.groups == 1 && conv.output().width >= 8;
+        tall && matches!(arithmetic, Arithmetic::Bytes { .. }) && !kernels.may_saturate()
+    }
+
+    pub(super) fn new(
+        plan: &Plan,
+        step: &Step,
+        conv: &Conv2d,
+        weights: WeightId,
+        arithmetic: &Arithmetic,
+        kernels: &Kernels,
+    ) -> Result<Option<Self>> {
+        let Arithmetic::Bytes { zero_a, result, .. } = arithmetic else { return Ok(None) };
+        let w = bytes(&plan.weight(weights).elements)?;
+        let layout = WeightLayout::of(conv);
+        let inner = layout.inner / conv.window.kernel[0];
+        let line = |ky: usize| kernels.pack_bytes(inner, conv.out_channels, |k, n| layout.at(0, ky * inner + k, n).map_or(0, |i| w[i]));
+        let lines: Vec<PackedBytes> = (0..conv.window.kernel[0]).map(line).collect();
+        let sums: Vec<i32> = (0..conv.out_channels).map(|n| lines.iter().map(|line| line.sums[n]).sum()).collect();
+        let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
+        let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
+        let finish = IntegerFinish::new(result, &sums, zero, plan.tensor(step.output).quant);
+        Ok(Some(Self { conv: *conv, lines, zero: zero as u8, flip, finish }))
+    }
+
+    /// Bytes of the packed weights.
+    pub(super) fn size(&self) -> usize {
+        self.lines.iter().map(PackedBytes::size).sum()
+    }
+
+    pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
+        let failure = Failure::default();
+        let map = self.conv.output();
+        let target = Target::whole(out.tensor.pitch, map.channels);
+        let rounds = map.height.div_ceil(workers.threads() * BAND_LINES).max(1);
+        let band = map.height.div_ceil(workers.threads() * rounds);
+        let chunk = band * map.width * out.tensor.pitch;
+        if out.tensor.quant.is_none() {
+            workers.chunks(out.f32(), chunk, |i, rows, s| {
+                failure.keep(self.band(kernels, inputs, i * band, &target, &mut TileRows::Floats(rows), s))
+            });
+        } else {
+            workers.chunks(out.bytes, chunk, |i, rows, s| {
+                failure.keep(self.band(kernels, inputs, i * band, &target, &mut TileRows::Bytes(rows), s))
+            });
+        }
+        failure.result()
+    }
+
+    /// Output lines from `first` on, as many as `rows` hold.
+    fn band(
+        &self,
+        kernels: &Kernels,
+        inputs: &[Operand<'_>],
+        first: usize,
+        target: &Target,
+        rows: &mut TileRows<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let map = self.conv.output();
+        let Window { kernel: [kernel_h, _], stride, pad_before, .. } = self.conv.window;
+        let count = rows.count(target.pitch).div_ceil(map.width);
+        // Input lines of the band, counted from `top`; those outside the image are all padding.
+        let needed = (count - 1) * stride[0] + kernel_h;
+        let top = (first * stride[0]) as isize - pad_before[0] as isize;
+        let packed: Vec<PackedRows> =
+            (0..needed).map(|i| self.pack(kernels, &inputs[0], top + i as isize, &mut scratch.bytes)).collect::<Result<_>>()?;
+        for y in 0..count {
+            let sums = at_least(&mut scratch.byte_sums, map.width * map.channels);
+            for (ky, line) in self.lines.iter().enumerate() {
+                kernels.multiply_packed(&packed[y * stride[0] + ky], line, ky > 0, sums)?;
+            }
+            let pixel = (first + y) * map.width;
+            let residual = inputs.get(1).map(|r| Residual::new(r, pixel * r.tensor.pitch, r.tensor.pitch));
+            self.finish.rows(sums, target, residual, &mut rows.from(y * map.width * target.pitch));
+        }
+        Ok(())
+    }
+
+    /// One input line with its padding, packed as the runs of pixels under each output column.
+    fn pack(&self, kernels: &Kernels, x: &Operand<'_>, y: isize, buffer: &mut Vec<u8>) -> Result<PackedRows> {
+        let Window { kernel: [_, kernel_w], stride, pad_before, .. } = self.conv.window;
+        let input = self.conv.input;
+        let lanes = pitch(input.channels);
+        let out_width = self.conv.output().width;
+        let width = (out_width - 1) * stride[1] + kernel_w;
+        let line = at_least(buffer, width * lanes);
+        line.fill(self.zero);
+        if (0..input.height as isize).contains(&y) {
+            let start = y.unsigned_abs() * input.width * x.tensor.pitch;
+            let pixels = line.chunks_exact_mut(lanes).skip(pad_before[1]).take(input.width);
+            for (px, pixel) in pixels.enumerate() {
+                let from = start + px * x.tensor.pitch;
+                pixel.copy_from_slice(&x.bytes[from..from + lanes]);
+                if self.flip != 0 {
+                    pixel.iter_mut().for_each(|b| *b ^= self.flip);
+                }
+            }
+        }
+        kernels.pack_rows(Rows { data: line, count: out_width, stride: stride[1] * lanes }, kernel_w * lanes)
+    }
+}
