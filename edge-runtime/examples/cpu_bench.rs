@@ -141,8 +141,11 @@ fn print_steps(executor: &mut CpuExecutor, image: &Tensor, runs: u32) -> Result<
     Ok(())
 }
 
-/// Median, least and processor time, and the first output, if the Python has onnxruntime.
-fn onnxruntime(python: &str, path: &str, image: &Tensor, runs: u32, threads: usize) -> Result<Option<(f64, f64, f64, Vec<f32>)>> {
+/// Median, least and processor milliseconds, and the first output.
+type Answer = (f64, f64, f64, Vec<f32>);
+
+/// What onnxruntime took and gave, if the Python has onnxruntime.
+fn onnxruntime(python: &str, path: &str, image: &Tensor, runs: u32, threads: usize) -> Result<Option<Answer>> {
     let folder = std::env::temp_dir().join(format!("fathom-cpu-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let (input, output) = (folder.join("image.f32"), folder.join("output.f32"));

@@ -28,7 +28,7 @@ pub(super) enum Prepared {
     Resize(PreparedResize),
     Table(ByteTable),
     Unary(Unary),
-    MatMul(PreparedMatMul),
+    MatMul(Box<PreparedMatMul>),
     Rows(RowOp),
     /// Core's plain loops.
     Twin,
@@ -51,7 +51,7 @@ impl Prepared {
             StepOp::Resize { resize, then } => Self::Resize(PreparedResize::new(resize, then.as_ref())),
             StepOp::Table(table) => Self::Table(table.clone()),
             StepOp::Unary(unary) => Self::Unary(*unary),
-            StepOp::MatMul(matmul) => Self::MatMul(PreparedMatMul::new(plan, step, matmul, kernels)?),
+            StepOp::MatMul(matmul) => Self::MatMul(Box::new(PreparedMatMul::new(plan, step, matmul, kernels)?)),
             StepOp::Softmax(_) => Self::Rows(RowOp::Softmax),
             StepOp::LayerNorm { norm, scale, bias } => {
                 let vector = |id| Ok::<_, Error>(floats(&plan.weight(id).elements)?.to_vec());

@@ -18,13 +18,16 @@ use super::tactic::has_choice;
 use super::{GpuExecutor, Tactic, Tactics, border, load};
 use crate::Result;
 
+/// Nanoseconds of a step under each tactic that was timed.
+pub type Times = Vec<(Tactic, f64)>;
+
 /// What tuning found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
     /// Tactics that the device could run but computes wrongly.
     pub refused: Vec<Refused>,
     /// For each step with a choice: its index, the tactic taken, and the nanoseconds of every one that was timed.
-    pub steps: Vec<(usize, Tactic, Vec<(Tactic, f64)>)>,
+    pub steps: Vec<(usize, Tactic, Times)>,
 }
 
 /// A tactic whose result differs from the definition on this device.
