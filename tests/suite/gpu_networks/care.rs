@@ -1,5 +1,7 @@
 //! Caches, tactics, a lost device, long runs.
 
+#![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 use memory::Memory;
 pub use tactic::{Tactic, Tactics};
 use tasks::Task;
-pub use tune::{Refused, Tuning};
+pub use tune::{Refused, Times, Tuning};
 
 /// How a plan is put on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
