@@ -1,6 +1,6 @@
 //! The plan on a GPU: every frame is one submission over one arena.
 //!
-//! [`tasks`] turns each step into launches; [`memory`] places constants and the arena; [`border`] crosses between the graph's
+//! `tasks` turns each step into launches; `memory` places constants and the arena; `border` crosses between the graph's
 //! layout and the plan's. What is left here is the sequence.
 
 mod border;
