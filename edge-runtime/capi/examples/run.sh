@@ -21,6 +21,6 @@ fathom=${CARGO_TARGET_DIR:-target}/release/fathom
 [ -x "$fathom" ] || cargo build --release --locked -p fathom-cli
 "$fathom" depth "$frame" --model "$network" --backend cpu --format npy --out "$work" >/dev/null
 # An npy file is a header whose length stands in its bytes 8 and 9, then the numbers: they must be the same bytes.
-header=$(od -An -tu2 -j8 -N2 "$work/c-example.npy" | tr -d ' ')
-cmp <(tail -c +$((10 + header + 1)) "$work/c-example.npy") "$work/relative.f32"
+header=$(od -An -tu2 -j8 -N2 "$work/c-example.depth.npy" | tr -d ' ')
+cmp <(tail -c +$((10 + header + 1)) "$work/c-example.depth.npy") "$work/relative.f32"
 echo "C and the program give the same numbers"
