@@ -1,7 +1,8 @@
 //! Execution by tract on the CPU: the oracle of the tests, and the way to run what a plan does not cover.
 //!
 //! The graph is handed over as ONNX, convolutions in QOperator form first: tract runs QDQ in floats, yet its QLinearConv is
-//! bit-exact with onnxruntime's. This is the only file that names tract.
+//! bit-exact with onnxruntime's. What lies between convolutions stays in floats there, so a whole QDQ network only follows
+//! onnxruntime (PyDNet++: correlation 0.995); the plan's own executor is the exact one. This is the only file that names tract.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
