@@ -13,4 +13,5 @@ pub mod gpu;
 pub mod onnxruntime;
 pub mod oracle;
 pub mod photographs;
+pub mod random;
 pub mod require;

@@ -9,29 +9,10 @@ use fathom_core::frame::{Frame, MAX_PIXELS, PixelFormat, Size};
 use fathom_runtime::backend::EngineConfig;
 use fathom_runtime::engine::Engine;
 use fathom_runtime::network::import::ImportOptions;
+use fathom_tests::random::Random;
 use fathom_tests::require::fixture;
 
 const MUTANTS: usize = 10_000;
-
-/// Source of the mutations: xorshift64*, by Vigna.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 16) % limit
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-}
 
 /// A network of a few convolutions over an image of 12 x 8.
 fn small_engine() -> Engine {
@@ -70,17 +51,17 @@ fn mutated_frames_are_refused_or_give_finite_depth() {
         let row = format.row_bytes(size.width);
         let stride = match random.below(8) {
             0 => random.one_of(&[0, 1, usize::MAX, usize::MAX / 2, row.wrapping_sub(1)]),
-            1..4 => row + random.below(32) as usize,
+            1..4 => row + random.below(32),
             _ => row,
         };
         let needed = stride.saturating_mul(format.rows(size.height)).min(1 << 20);
         let length = match random.below(8) {
-            0 => needed.saturating_sub(1 + random.below(64) as usize),
-            1 => needed + random.below(64) as usize,
+            0 => needed.saturating_sub(1 + random.below(64)),
+            1 => needed + random.below(64),
             _ => needed,
         };
         let flat = random.one_of(&[None, None, Some(0), Some(255)]);
-        let bytes: Vec<u8> = (0..length).map(|_| flat.unwrap_or_else(|| random.next() as u8)).collect();
+        let bytes: Vec<u8> = (0..length).map(|_| flat.unwrap_or_else(|| random.bits() as u8)).collect();
         let described = format!("mutant {mutant}: {} {size}, stride {stride}, {length} bytes", format.name());
         let outcome = catch_unwind(AssertUnwindSafe(|| match Frame::new(&bytes, size, format, stride) {
             Ok(frame) => {

@@ -19,33 +19,11 @@ use fathom_runtime::network::import::onnx::ModelProto;
 use fathom_runtime::network::import::{ImportOptions, import};
 use fathom_runtime::network::lower::lower;
 use fathom_tests::fixtures;
+use fathom_tests::random::Random;
 use prost::Message as _;
 
 const MUTANTS: usize = 40_000;
 const LONGEST: Duration = Duration::from_secs(5);
-
-/// Source of the mutations: xorshift64*, by Vigna.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    /// A range within `length` bytes, short ones more often.
-    fn range(&mut self, length: usize) -> std::ops::Range<usize> {
-        let start = self.below(length);
-        let reach = 1 << self.below(8);
-        start..(start + 1 + self.below(reach)).min(length)
-    }
-}
 
 /// One kind of damage.
 fn damage(random: &mut Random, bytes: &mut Vec<u8>, donor: &[u8]) {

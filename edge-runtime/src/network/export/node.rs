@@ -4,7 +4,7 @@ use fathom_core::ops::nn::{Activation, Window};
 use fathom_core::tensor::{Elements, Tensor};
 
 use super::{Writer, attribute};
-use crate::network::graph::{Binary, Coordinates, NearestRounding, Node, Op, PadMode, Reduce, ResizeMode, Unary};
+use crate::network::graph::{Coordinates, NearestRounding, Node, Op, PadMode, ResizeMode, Unary};
 use crate::network::import::onnx::{AttributeProto, NodeProto};
 use crate::{Error, Result};
 
@@ -70,7 +70,7 @@ fn form(writer: &mut Writer<'_>, node: &Node) -> Result<Form> {
         Op::QuantizeLinear { axis } => Form::with("QuantizeLinear", vec![attribute::int("axis", *axis)]),
         Op::DequantizeLinear { axis } => Form::with("DequantizeLinear", vec![attribute::int("axis", *axis)]),
         Op::Unary(unary) => return unary_form(writer, node, *unary),
-        Op::Binary(binary) => Form::plain(binary_name(*binary)),
+        Op::Binary(_) => Form::plain(node.op.name()),
         Op::MaxPool(window) => Form::with("MaxPool", windowed(window)),
         Op::AveragePool { window, count_include_pad } => {
             let mut attributes = windowed(window);
@@ -79,9 +79,9 @@ fn form(writer: &mut Writer<'_>, node: &Node) -> Result<Form> {
             attributes.push(attribute::int("count_include_pad", usize::from(*count_include_pad)));
             Form::with("AveragePool", attributes)
         }
-        Op::Reduce { kind, axes, keep_dims } => {
+        Op::Reduce { axes, keep_dims, .. } => {
             let mut attributes = vec![attribute::int("keepdims", usize::from(*keep_dims))];
-            let op_type = reduce_name(*kind);
+            let op_type = node.op.name();
             let mut operands = Vec::new();
             if op_type == "ReduceSum" || writer.opset >= 18 {
                 let axes = Tensor::new(vec![axes.len()], Elements::I64(axes.iter().map(|&a| a as i64).collect()))?;
@@ -159,28 +159,6 @@ fn convolution(window: &Window, groups: usize) -> Vec<AttributeProto> {
     let mut attributes = windowed(window);
     attributes.push(attribute::int("group", groups));
     attributes
-}
-
-const fn binary_name(binary: Binary) -> &'static str {
-    match binary {
-        Binary::Add => "Add",
-        Binary::Sub => "Sub",
-        Binary::Mul => "Mul",
-        Binary::Div => "Div",
-        Binary::Max => "Max",
-        Binary::Min => "Min",
-        Binary::Pow => "Pow",
-        Binary::PRelu => "PRelu",
-    }
-}
-
-const fn reduce_name(kind: Reduce) -> &'static str {
-    match kind {
-        Reduce::Mean => "ReduceMean",
-        Reduce::Sum => "ReduceSum",
-        Reduce::Max => "ReduceMax",
-        Reduce::L2 => "ReduceL2",
-    }
 }
 
 fn unary_form(writer: &mut Writer<'_>, node: &Node, unary: Unary) -> Result<Form> {
