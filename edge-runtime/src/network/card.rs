@@ -16,7 +16,7 @@
 //! | `default_tau` | number | shift that suits the training domain; 0 unless given |
 //! | `default_tau_quartiles` | two numbers | quartiles over cameras of the shift that suits each best |
 //! | `licence`, `origin` | text | of the weights |
-//! | `fov_meaning`, `kappa_angle_deg`, `kappa_frames` | text | for people: what the field-of-view output holds, how kappa was measured |
+//! | `fov_meaning`, `fov_sigma_factor`, `kappa_angle_deg`, `kappa_frames` | text | for people: what the field-of-view output holds, how kappa was measured |
 //!
 //! In metadata everything is text: `0.485, 0.456, 0.406`. A fact that is still `unmeasured` counts as not given.
 
@@ -194,7 +194,7 @@ impl CardFacts {
             "default_tau" => self.default_tau = Some(numbers::<1>(key, text)?[0]),
             "licence" => self.licence = Some(text.to_owned()),
             // For people; nothing is computed from them.
-            "origin" | "fov_meaning" | "kappa_angle_deg" | "kappa_frames" => {}
+            "origin" | "fov_meaning" | "fov_sigma_factor" | "kappa_angle_deg" | "kappa_frames" => {}
             _ => return Err(bad(key, text, "a key of the card's table in the documentation")),
         }
         Ok(())
