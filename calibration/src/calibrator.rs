@@ -57,6 +57,7 @@ pub struct Calibrator<'m> {
     refused: Vec<(usize, Fault)>,
     offered: usize,
     outputs: (f64, f64, f64),
+    most_runs: usize,
     complete: bool,
 }
 
@@ -87,6 +88,7 @@ impl<'m> Calibrator<'m> {
             refused: Vec::new(),
             offered: 0,
             outputs: (0.0, 0.0, 0.0),
+            most_runs: usize::MAX,
             complete: true,
             options,
         })
@@ -139,6 +141,27 @@ impl<'m> Calibrator<'m> {
         let glance = self.glance(before)?;
         self.offered -= 1;
         self.motions.add(before, after, glance.output, baseline_m)
+    }
+
+    /// Runs the network once on a frame and forgets the answer: to see how long that takes.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn rehearse(&mut self, frame: &Frame<'_>) -> Result<()> {
+        self.model.predict(frame)?;
+        Ok(())
+    }
+
+    /// Tries fewer focal lengths from now on, where a frame would take more than so many runs of the network. One focal
+    /// length always remains.
+    pub fn limit_runs(&mut self, most: usize) {
+        self.most_runs = most;
+    }
+
+    /// Runs of the network that the next frame takes at most.
+    #[must_use]
+    pub fn runs_per_frame(&self) -> usize {
+        if self.network_responds() { runs_with(self.focal_lengths().len()) } else { 1 }
     }
 
     /// Reads what was seen so far as that of a network of another response: for benches, which measure kappa.
@@ -205,14 +228,27 @@ impl<'m> Calibrator<'m> {
         self.model.card().kappa.is_some_and(responds)
     }
 
-    /// Focal lengths to render with: the known one, three across a rough one, or five from 35 to 95 degrees.
+    /// Focal lengths to render with: the known one, up to three across a rough one, or up to five from 35 to 95 degrees.
     fn focal_lengths(&self) -> Vec<f64> {
+        let count = if runs_with(5) <= self.most_runs {
+            5
+        } else if runs_with(3) <= self.most_runs {
+            3
+        } else {
+            1
+        };
         match self.options.focal {
-            Some(FocalPrior { ln_focal, sigma }) if sigma <= KNOWN => vec![ln_focal],
+            Some(FocalPrior { ln_focal, sigma }) if sigma <= KNOWN || count == 1 => vec![ln_focal],
             Some(FocalPrior { ln_focal, sigma }) => [-1.5, 0.0, 1.5].map(|step| ln_focal + step * sigma).to_vec(),
-            None => [95.0_f64, 75.0, 60.0, 46.0, 35.0]
-                .map(|fov: f64| (f64::from(self.options.frame.width) / 2.0 / (fov / 2.0).to_radians().tan()).ln())
-                .to_vec(),
+            None => {
+                let fovs_deg: &[f64] = match count {
+                    5 => &[95.0, 75.0, 60.0, 46.0, 35.0],
+                    3 => &[85.0, 60.0, 40.0],
+                    _ => &[60.0],
+                };
+                let half = f64::from(self.options.frame.width) / 2.0;
+                fovs_deg.iter().map(|fov| (half / (fov / 2.0).to_radians().tan()).ln()).collect()
+            }
         }
     }
 
@@ -306,7 +342,16 @@ fn within(what: &'static str, sigma: f64, limit: f64, reasons: &mut Vec<Reason>)
 
 /// Whether a network's response can be divided out.
 fn responds(kappa: Response) -> bool {
-    kappa.value >= 0.3 && kappa.value >= 3.0 * kappa.sigma
+    kappa.value >= LEAST_RESPONSE && kappa.sigma <= DATA_LIMIT * kappa.value
+}
+
+/// Least response: below, what is divided out is mostly noise. It must also be known to [`DATA_LIMIT`], or no number of
+/// frames tells tau that well.
+const LEAST_RESPONSE: f64 = 0.3;
+
+/// Runs that a frame takes: itself, the reference, and four views through each focal length.
+const fn runs_with(focal_lengths: usize) -> usize {
+    2 + 4 * focal_lengths
 }
 
 /// Sigma of ln f up to which one focal length is enough to render with.

@@ -58,3 +58,8 @@ pub fn output_of(kind: OutputKind, z: f64, tau: f64) -> f64 {
 pub fn depth_slope(kind: OutputKind, depth: f64) -> f64 {
     if kind == OutputKind::InverseDepth { -depth * depth } else { 1.0 }
 }
+
+/// `ln t` and its slope, continued linearly below `near`, so that a bad tau still knows its way back.
+pub(crate) fn soft_ln(t: f64, near: f64) -> (f64, f64) {
+    if t > near { (t.ln(), t.recip()) } else { (near.ln() + (t - near) / near, near.recip()) }
+}

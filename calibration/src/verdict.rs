@@ -30,7 +30,7 @@ pub enum Reason {
         fault: Fault,
     },
     /// The frozen network hardly changes its answer when the view changes.
-    #[error("the network does not respond to the view: kappa {kappa:.2} +- {sigma:.2}, needed 0.3 and three sigma")]
+    #[error("the network does not respond to the view: kappa {kappa:.2} +- {sigma:.2}, needed 0.3 and two sigma")]
     NoResponse {
         /// The card's response.
         kappa: f64,

@@ -451,6 +451,38 @@ fn a_time_budget_is_honoured_and_the_best_so_far_returned() {
     assert!((booted.outcome.theta.tau - TAU).abs() < 0.02);
 }
 
+/// A network of which every run takes a second of a clock.
+struct Slow<'a>(Oracle, &'a Cell<f64>);
+
+impl DepthModel for Slow<'_> {
+    fn card(&self) -> &ModelCard {
+        self.0.card()
+    }
+
+    fn predict(&mut self, image: &Frame<'_>) -> Result<Prediction, fathom_core::Error> {
+        self.1.set(self.1.get() + 1.0);
+        self.0.predict(image)
+    }
+}
+
+#[test]
+fn a_slow_network_and_an_unknown_focal_length_stay_within_the_budget_from_the_first_frame_on() {
+    let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();
+    let photos = photographs(&camera, 8);
+    // Seconds; fewest and most frames begun. A frame that is refused takes two runs, others 6, 14 or 22.
+    for (seconds, frames) in [(5.0, 0..=0), (30.0, 3..=6), (70.0, 3..=6), (1000.0, 8..=8)] {
+        let now = Cell::new(0.0);
+        let mut slow = Slow(Oracle::new(Room::furnished(), INPUT, OutputKind::InverseDepth, SCALE, TAU), &now);
+        let elapsed_s = || now.get();
+        let options = Options { focal: None, ..known_focal(&camera) };
+        let booted = boot(&mut slow, options, None, photos.iter().cloned(), Budget { seconds, elapsed_s: &elapsed_s }).unwrap();
+        assert!(now.get() <= seconds, "{} of {seconds} s", now.get());
+        assert!(frames.contains(&booted.outcome.frames.1), "{} frames begun in {seconds} s", booted.outcome.frames.1);
+        assert_eq!(booted.outcome.network_runs as f64, now.get());
+        assert_eq!(booted.outcome.complete, frames.contains(&photos.len()));
+    }
+}
+
 #[test]
 fn a_stored_calibration_is_kept_while_it_fits_and_replaced_when_it_has_drifted() {
     let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();

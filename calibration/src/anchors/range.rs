@@ -9,7 +9,7 @@ use fathom_core::frame::Size;
 
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::sample;
-use crate::theta::Theta;
+use crate::theta::{Theta, soft_ln};
 use crate::{Error, Result};
 
 /// One measured distance.
@@ -129,11 +129,6 @@ pub const FRAME_POINTS: f64 = 4.0;
 
 /// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.
 const NEAR: f64 = 0.05;
-
-/// `ln t` and its slope, continued linearly below `near`, so that a bad tau still knows its way back.
-fn soft_ln(t: f64, near: f64) -> (f64, f64) {
-    if t > near { (t.ln(), t.recip()) } else { (near.ln() + (t - near) / near, near.recip()) }
-}
 
 /// Median of the 3 x 3 samples one pixel apart around a position: a beam is wider than a pixel, and edges are not depths.
 fn patch_median(output: &RelativeDepth, u: f64, v: f64) -> Option<f64> {

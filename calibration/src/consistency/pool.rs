@@ -11,7 +11,7 @@ use crate::consistency::guard::{Fault, LEAST_DIFFERENCE};
 use crate::consistency::rotation::{HUBER, MAD_TO_SIGMA, huber};
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::median;
-use crate::theta::Theta;
+use crate::theta::{Theta, soft_ln};
 
 /// The frames of one camera; never more than a fixed number is held.
 #[derive(Debug, Clone)]
@@ -144,15 +144,19 @@ impl Cue for Pool {
         "consistency"
     }
 
+    /// One row: the logarithm of `tau + mean(x)` over what the frames say it is, for both the response and the scatter of
+    /// frames are factors of it. A pool that says `tau + mean(x) <= 0` says that the network answers the wrong way: no row.
     fn rows(&self, theta: &Theta) -> Vec<Row> {
-        let Some(here) = self.estimate(theta.ln_focal) else { return Vec::new() };
+        let unit_at = |ln_focal: f64| self.estimate(ln_focal).map(|e| (e, e.tau + e.mean_x)).filter(|(_, unit)| *unit > 0.0);
+        let Some((here, unit)) = unit_at(theta.ln_focal) else { return Vec::new() };
         // How the estimate moves with the focal length it is read through.
         let step = 0.01;
-        let slope = match (self.estimate(theta.ln_focal - step), self.estimate(theta.ln_focal + step)) {
-            (Some(below), Some(above)) => (above.tau - below.tau) / (2.0 * step),
+        let slope = match (unit_at(theta.ln_focal - step), unit_at(theta.ln_focal + step)) {
+            (Some((_, below)), Some((_, above))) => (above / below).ln() / (2.0 * step),
             _ => 0.0,
         };
-        vec![Row::new(theta.tau - here.tau, [0.0, 1.0, -slope], here.sigma.max(f64::MIN_POSITIVE))]
+        let (ln_unit, per_tau) = soft_ln(theta.tau + here.mean_x, NEAR * unit);
+        vec![Row::new(ln_unit - unit.ln(), [0.0, per_tau, -slope], (here.sigma / unit).max(f64::MIN_POSITIVE))]
     }
 }
 
@@ -205,6 +209,9 @@ fn vote(frame: &FrameEvidence, ln_focal: f64, kappa: f64) -> Option<Vote> {
 
 /// Fewest frames whose disagreement says anything.
 pub const LEAST_FRAMES: usize = 3;
+
+/// Where `tau + mean(x)` falls below this share of what the frames say, its logarithm is continued by its tangent.
+const NEAR: f64 = 0.05;
 
 /// Frames held; beyond, the held ones stand for all.
 const CAPACITY: usize = 128;

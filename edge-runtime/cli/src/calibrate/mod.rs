@@ -195,12 +195,12 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
     let mut pace = Pace::new(budget);
     let mut before: Option<RgbImage> = None;
     for (index, path) in paths.iter().enumerate() {
-        if !pace.allows_another() {
+        bar.set_message(path.display().to_string());
+        let picture = io::pictures::read(path)?;
+        if !pace.begin(calibrator, &picture.as_frame())? {
             calibrator.mark_incomplete();
             break;
         }
-        bar.set_message(path.display().to_string());
-        let picture = io::pictures::read(path)?;
         let range: Vec<_> = args.range.iter().filter(|flag| flag.belongs_to(index, path)).map(RangeFlag::point).collect();
         let gravity = gravities.as_ref().and_then(|all| all[index]);
         let fault = calibrator
@@ -216,7 +216,7 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
             }
         }
         before = Some(picture);
-        pace.frame_done();
+        pace.frame_done(calibrator);
         bar.inc(1);
     }
     bar.finish_and_clear();
