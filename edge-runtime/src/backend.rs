@@ -1,5 +1,6 @@
 //! Which executor runs a network, and the report that says so: no fall-back is silent.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use fathom_core::tensor::Tensor;
@@ -28,19 +29,22 @@ pub struct EngineConfig {
     /// Part of an adapter's name. Naming one asks for it: [`Backend::Auto`] then fails where it is not there, and a software
     /// device is used only when named.
     pub adapter: Option<String>,
+    /// Threads of the CPU's executor; `None`: one for each core that this process may use. Other threads than those of the CPU
+    /// cannot be asked for: [`Backend::Gpu`] refuses a number.
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl EngineConfig {
     /// The best there is, software devices excluded.
     #[must_use]
     pub const fn auto() -> Self {
-        Self { backend: Backend::Auto, adapter: None }
+        Self { backend: Backend::Auto, adapter: None, threads: None }
     }
 
     /// The CPU.
     #[must_use]
     pub const fn cpu() -> Self {
-        Self { backend: Backend::Cpu, adapter: None }
+        Self { backend: Backend::Cpu, adapter: None, threads: None }
     }
 }
 
@@ -74,30 +78,45 @@ pub(crate) enum Work {
     Unplanned { graph: Graph, why: Error },
 }
 
+/// An executor, and what it runs.
+pub(crate) struct Opened {
+    pub(crate) executor: Executor,
+    pub(crate) report: BackendReport,
+    /// The plan as the executor left it, or why there is none.
+    pub(crate) planned: Result<Arc<Plan>>,
+}
+
 impl Executor {
     /// Picks the executor that `config` asks for.
-    pub(crate) fn open(work: &Work, config: &EngineConfig) -> Result<(Self, BackendReport)> {
-        match (config.backend, &config.adapter) {
-            (Backend::Cpu, Some(name)) => {
+    pub(crate) fn open(work: Work, config: &EngineConfig) -> Result<Opened> {
+        match (config.backend, &config.adapter, config.threads) {
+            (Backend::Cpu, Some(name), _) => {
                 Err(Error::Backend { wanted: "cpu", message: format!("an adapter was named too ({name:?}), and adapters are of GPUs") })
             }
-            (Backend::Cpu, None) => Self::on_cpu(work, "asked for".into()),
-            (Backend::Gpu, _) | (Backend::Auto, Some(_)) => Self::on_gpu(work, config, "asked for"),
-            (Backend::Auto, None) => match Self::on_gpu(work, config, "the best device found") {
+            (Backend::Gpu, _, Some(threads)) | (Backend::Auto, Some(_), Some(threads)) => {
+                Err(no_gpu(format!("{threads} threads were asked for too, and threads are of the CPU")))
+            }
+            (Backend::Cpu, None, _) => Self::on_cpu(work, config, "asked for".into()),
+            (Backend::Gpu, ..) | (Backend::Auto, Some(_), _) => Self::on_gpu(&work, config, "asked for"),
+            (Backend::Auto, None, _) => match Self::on_gpu(&work, config, "the best device found") {
                 Ok(open) => Ok(open),
-                Err(error) => Self::on_cpu(work, format!("no GPU: {error}")),
+                Err(error) => Self::on_cpu(work, config, format!("no GPU: {error}")),
             },
         }
     }
 
-    /// Runs the network on one normalised image, `[1, 3, height, width]` f32.
-    pub(crate) fn run(&mut self, image: &Tensor) -> Result<Vec<Tensor>> {
+    /// Runs the network on one normalised image, `[1, 3, height, width]` f32, which it lets go of as early as it can.
+    pub(crate) fn run(&mut self, image: Tensor) -> Result<Vec<Tensor>> {
         match self {
-            Self::Cpu(executor) => executor.run(image),
+            Self::Cpu(executor) => {
+                executor.load(&image)?;
+                drop(image);
+                executor.compute()
+            }
             #[cfg(feature = "gpu")]
-            Self::Gpu(executor) => executor.run(image),
+            Self::Gpu(executor) => executor.run(&image),
             #[cfg(feature = "tract")]
-            Self::Tract(executor) => executor.run(image),
+            Self::Tract(executor) => executor.run(&image),
         }
     }
 
@@ -129,23 +148,26 @@ impl Executor {
         }
     }
 
-    fn on_cpu(work: &Work, reason: String) -> Result<(Self, BackendReport)> {
+    /// Takes the work, so that what was packed does not stay in the plan as well.
+    fn on_cpu(work: Work, config: &EngineConfig, reason: String) -> Result<Opened> {
         let report = |executor, reason| BackendReport { backend: "cpu", executor, adapter: None, reason };
         match work {
             Work::Planned(plan) => {
                 // One thread a core that this process may use; what a container is allowed counts.
-                let threads = std::thread::available_parallelism().map_or(1, usize::from);
-                Ok((Self::Cpu(Box::new(CpuExecutor::new(Arc::clone(plan), threads)?)), report("plan", reason)))
+                let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+                let executor = CpuExecutor::new(plan, config.threads.map_or_else(cores, usize::from))?;
+                let planned = Ok(Arc::clone(executor.plan()));
+                Ok(Opened { executor: Self::Cpu(Box::new(executor)), report: report("plan", reason), planned })
             }
             Work::Unplanned { graph, why } => {
                 let reason = format!("{reason}; the plan does not cover this network: {why}");
-                Ok((through_tract(graph, why)?, report("tract", reason)))
+                Ok(Opened { executor: through_tract(&graph, &why)?, report: report("tract", reason), planned: Err(why) })
             }
         }
     }
 
     #[cfg(feature = "gpu")]
-    fn on_gpu(work: &Work, config: &EngineConfig, reason: &str) -> Result<(Self, BackendReport)> {
+    fn on_gpu(work: &Work, config: &EngineConfig, reason: &str) -> Result<Opened> {
         use fathom_gpu::gpu::{AdapterPolicy, Gpu};
 
         let plan = match work {
@@ -162,11 +184,13 @@ impl Executor {
             adapter: Some(format!("{} ({})", adapter.name, adapter.driver)),
             reason: format!("{reason}{software}"),
         };
-        Ok((Self::Gpu(Box::new(crate::network::gpu::GpuExecutor::new(plan, gpu)?)), report))
+        // The plan keeps its weights: a device that was lost is filled anew.
+        let planned = Ok(Arc::clone(&plan));
+        Ok(Opened { executor: Self::Gpu(Box::new(crate::network::gpu::GpuExecutor::new(plan, gpu)?)), report, planned })
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn on_gpu(_: &Work, _: &EngineConfig, _: &str) -> Result<(Self, BackendReport)> {
+    fn on_gpu(_: &Work, _: &EngineConfig, _: &str) -> Result<Opened> {
         Err(no_gpu("this build has no GPU support (cargo feature `gpu`)".into()))
     }
 }

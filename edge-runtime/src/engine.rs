@@ -6,7 +6,7 @@ use fathom_core::depth::RelativeDepth;
 use fathom_core::frame::Frame;
 use fathom_core::model::{DepthModel, FovEstimate, ModelCard, Prediction};
 
-use crate::backend::{BackendReport, EngineConfig, Executor, Work};
+use crate::backend::{BackendReport, EngineConfig, Executor, Opened, Work};
 use crate::network::import::{ImportOptions, Model, import};
 use crate::network::lower::lower;
 use crate::network::plan::Plan;
@@ -58,11 +58,7 @@ impl Engine {
             }
             Err(why) => Work::Unplanned { graph, why },
         };
-        let (executor, report) = Executor::open(&work, config)?;
-        let planned = match work {
-            Work::Planned(plan) => Ok(plan),
-            Work::Unplanned { why, .. } => Err(why),
-        };
+        let Opened { executor, report, planned } = Executor::open(work, config)?;
         Ok(Self { card, sha256, planned, executor, report })
     }
 
@@ -81,7 +77,7 @@ impl Engine {
     pub fn infer_observed(&mut self, frame: &Frame<'_>, observer: &mut Observer<'_>) -> Result<Inference> {
         let image = preprocess(frame, &self.card)?;
         observer(Stage::Preprocess);
-        let outputs = self.executor.run(&image)?;
+        let outputs = self.executor.run(image)?;
         observer(Stage::Network);
         let Prediction { relative, fov } = prediction(&outputs, &self.card)?;
         let relative = at_frame_size(&relative, frame.size())?;
@@ -111,7 +107,7 @@ impl Engine {
         &self.sha256
     }
 
-    /// The plan, or why this network has none and runs through tract.
+    /// The plan, or why this network has none and runs through tract. On the CPU its weights are gone: the executor has packed them.
     ///
     /// # Errors
     /// What could not be lowered.
@@ -133,7 +129,7 @@ impl DepthModel for Engine {
 
     fn predict(&mut self, image: &Frame<'_>) -> fathom_core::Result<Prediction> {
         let tensor = preprocess(image, &self.card).map_err(|error| failed(&self.card, &error))?;
-        let outputs = self.executor.run(&tensor).map_err(|error| failed(&self.card, &error))?;
+        let outputs = self.executor.run(tensor).map_err(|error| failed(&self.card, &error))?;
         prediction(&outputs, &self.card).map_err(|error| failed(&self.card, &error))
     }
 }

@@ -83,7 +83,7 @@ fn quantized_constants_keep_their_bytes() {
         assert!(scales == 1 || axis == 0, "{name}: axis {axis}");
         let bytes = graph.value(weights.inputs[0].unwrap());
         assert_eq!((bytes.element, bytes.constant.is_some()), (element, true), "{name}");
-        assert_eq!(graph.value(weights.inputs[1].unwrap()).constant.as_ref().map(Tensor::len), Some(scales), "{name}");
+        assert_eq!(graph.value(weights.inputs[1].unwrap()).constant.as_deref().map(Tensor::len), Some(scales), "{name}");
     }
 }
 

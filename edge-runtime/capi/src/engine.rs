@@ -91,7 +91,7 @@ pub unsafe extern "C" fn fathom_engine_create(
         let bytes = unsafe { std::slice::from_raw_parts(onnx, onnx_length) };
         // SAFETY: null or ended by a zero byte, by the contract above.
         let (card_toml, adapter) = unsafe { (text(card_toml, "card_toml")?, text(adapter, "adapter")?) };
-        let config = EngineConfig { backend: backend_of(backend)?, adapter: adapter.map(str::to_owned) };
+        let config = EngineConfig { backend: backend_of(backend)?, adapter: adapter.map(str::to_owned), threads: None };
         let options = ImportOptions { card_toml, ..ImportOptions::default() };
         let made = Engine::from_onnx(bytes, options, &config)?;
         let handle = Box::into_raw(Box::new(FathomEngine { engine: made }));

@@ -86,7 +86,14 @@ pub(crate) struct DeviceArgs {
     /// Part of the GPU's name. A software device (llvmpipe) is used only when named here.
     #[arg(long, value_name = "NAME")]
     pub(crate) adapter: Option<String>,
+
+    /// Threads of the CPU; 0 takes one for each core that the program may use.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = parse_threads)]
+    pub(crate) threads: usize,
 }
+
+/// Most threads that may be asked for: more than any board has cores, and few enough to start.
+const MOST_THREADS: usize = 256;
 
 /// `--backend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -150,6 +157,11 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
     sides.filter(|&(w, h)| w > 0 && h > 0).ok_or_else(|| format!("{text:?} is not WIDTHxHEIGHT, as in 256x192"))
 }
 
+fn parse_threads(text: &str) -> Result<usize, String> {
+    let threads = text.trim().parse().ok().filter(|&n| n <= MOST_THREADS);
+    threads.ok_or_else(|| format!("{text:?} is no number of threads: 0 for all cores, or 1 to {MOST_THREADS}"))
+}
+
 fn parse_triple(text: &str) -> Result<[f32; 3], String> {
     let numbers: Option<Vec<f32>> = text.split(',').map(|part| part.trim().parse().ok().filter(|x: &f32| x.is_finite())).collect();
     match numbers.as_deref() {
@@ -184,12 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_triples_say_what_is_wrong_with_them() {
+    fn sizes_threads_and_triples_say_what_is_wrong_with_them() {
         assert_eq!(parse_size("256x192"), Ok((256, 192)));
         assert_eq!(parse_triple("0.5"), Ok([0.5; 3]));
         assert_eq!(parse_triple("1, 2,3"), Ok([1.0, 2.0, 3.0]));
         for bad in ["256", "0x4", "ax4", "-1x4"] {
             assert!(parse_size(bad).unwrap_err().contains(bad), "{bad}");
+        }
+        assert_eq!([parse_threads("0"), parse_threads("256")], [Ok(0), Ok(256)]);
+        for bad in ["", "-1", "two", "1.5", "257", "99999999999999999999"] {
+            assert!(parse_threads(bad).unwrap_err().contains(bad), "{bad}");
         }
         for bad in ["", "1,2", "1,2,nan", "1,2,3,4"] {
             assert!(parse_triple(bad).is_err(), "{bad}");

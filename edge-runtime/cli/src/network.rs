@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -88,7 +89,7 @@ pub(crate) fn config(device: &DeviceArgs) -> EngineConfig {
         BackendName::Gpu => Backend::Gpu,
         BackendName::Cpu => Backend::Cpu,
     };
-    EngineConfig { backend, adapter: device.adapter.clone() }
+    EngineConfig { backend, adapter: device.adapter.clone(), threads: NonZeroUsize::new(device.threads) }
 }
 
 fn overrides(card: &CardArgs) -> CardFacts {

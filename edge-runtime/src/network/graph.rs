@@ -3,6 +3,8 @@
 //! Layout is ONNX's own (NCHW, row-major). Every shape is known: dynamic axes were specialised to the card's input
 //! size, and shape arithmetic was folded away. `lower` turns this into a plan; nothing here knows of kernels.
 
+use std::sync::Arc;
+
 use fathom_core::ops::nn::Window;
 pub use fathom_core::ops::nn::elementwise::{Binary, Unary};
 pub use fathom_core::ops::nn::pad::PadMode;
@@ -36,8 +38,8 @@ pub struct Value {
     pub element: Element,
     /// Extents.
     pub shape: Vec<usize>,
-    /// Its contents, if they do not depend on the image.
-    pub constant: Option<Tensor>,
+    /// Its contents, if they do not depend on the image; shared with what is made of the graph.
+    pub constant: Option<Arc<Tensor>>,
 }
 
 /// One operation.

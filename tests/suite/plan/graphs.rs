@@ -1,5 +1,7 @@
 //! Small graphs built by hand, with weights from a seeded generator.
 
+use std::sync::Arc;
+
 use fathom_core::ops::nn::Window;
 use fathom_core::tensor::{Element, Elements, Tensor};
 use fathom_runtime::network::graph::{Graph, Node, Op, Value, ValueId};
@@ -38,7 +40,7 @@ impl Builder {
 
     pub(crate) fn constant(&mut self, tensor: Tensor) -> ValueId {
         let name = format!("c{}", self.graph.values.len());
-        self.graph.values.push(Value { name, element: tensor.element(), shape: tensor.shape().to_vec(), constant: Some(tensor) });
+        self.graph.values.push(Value { name, element: tensor.element(), shape: tensor.shape().to_vec(), constant: Some(Arc::new(tensor)) });
         ValueId(self.graph.values.len() - 1)
     }
 

@@ -15,7 +15,7 @@ pub(crate) fn checks(device: &DeviceArgs) -> Vec<Check> {
         Err(error) => return vec![Check::failed("network", format!("{error:#}"), advice)],
     };
     let loaded = Check::ok("network", format!("{}, sha256 {}", model.card.name, &model.sha256[..16]));
-    let cpu = DeviceArgs { backend: BackendName::Cpu, adapter: None };
+    let cpu = DeviceArgs { backend: BackendName::Cpu, adapter: None, threads: device.threads };
     let run = |name, device: &DeviceArgs| match look(model.clone(), device) {
         Ok(found) => Check::ok(name, found),
         Err(error) => Check::failed(name, format!("{error:#}"), advice),

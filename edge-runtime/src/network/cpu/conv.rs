@@ -67,7 +67,8 @@ impl PreparedConv {
     pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
         let failure = Failure::default();
         let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch };
-        let pixels = workers.share(out.tensor.rows(), TILE_PIXELS);
+        let most = tile_pixels(self.conv.out_channels.max(self.conv.window.kernel[0] * self.conv.window.kernel[1] * self.conv.group_channels()));
+        let pixels = workers.share(out.tensor.rows(), most);
         let chunk = pixels * out.tensor.pitch;
         if out.tensor.quant.is_none() {
             workers.chunks(out.f32(), chunk, |i, rows, scratch| failure.keep(tile.run(i * pixels, TileRows::Floats(rows), scratch)));
@@ -78,8 +79,13 @@ impl PreparedConv {
     }
 }
 
-/// Most output pixels of a tile: one row block of the kernel, so that patches and sums stay in the first caches.
-const TILE_PIXELS: usize = 64;
+/// Most output pixels of a tile: at least one row block of the kernel, and as many as keep patches and sums of `row` elements each
+/// in the first caches.
+fn tile_pixels(row: usize) -> usize {
+    const BLOCK: usize = 64;
+    const ELEMENTS: usize = 8 << 10;
+    (ELEMENTS / row.max(1) / BLOCK * BLOCK).clamp(BLOCK, 8 * BLOCK)
+}
 
 /// What all tiles of one run share.
 struct Tile<'a, 'm> {

@@ -228,18 +228,90 @@ fn clear(out: &mut TileRows<'_>, start: usize, lanes: &Range<usize>) {
     }
 }
 
+/// A row of bytes, [`LANES`] columns at a time; the last block overlaps its neighbour to be whole.
 #[inline(always)]
 fn byte_row<B: Byte>(e: &ByteEpilogue, sums: &[i32], offset: &[i32], columns: &Range<usize>, other: Option<&[u8]>, out: &mut [u8]) {
-    let bounds = [e.low - e.zero_point, e.high - e.zero_point].map(|b| b as f32);
-    requantize_row(sums, offset, &e.multiplier[columns.clone()], bounds, e.zero_point, out);
-    if let Some(table) = &e.table {
-        look_up(table, columns, out);
+    let multiplier = &e.multiplier[columns.clone()];
+    let count = sums.len();
+    if count < LANES {
+        let lanes = ByteLanes {
+            sums: padded(sums),
+            offset: padded(offset),
+            multiplier: padded(multiplier),
+            other: other.map(|other| padded(&other[..count])),
+            columns: columns.clone(),
+        };
+        return out[..count].copy_from_slice(&lanes.finish::<B>(e)[..count]);
     }
-    if let (Some(sum), Some(other)) = (&e.residual, other) {
-        add_row::<B>(sum, other, out);
+    for first in (0..count).step_by(LANES).map(|first| first.min(count - LANES)) {
+        let lanes = ByteLanes {
+            sums: whole(sums, first),
+            offset: whole(offset, first),
+            multiplier: whole(multiplier, first),
+            other: other.map(|other| whole(other, first)),
+            columns: columns.start.wrapping_add(first)..columns.end,
+        };
+        out[first..first + LANES].copy_from_slice(&lanes.finish::<B>(e));
     }
-    if let Some(table) = &e.then {
-        look_up(table, columns, out);
+}
+
+/// Columns that are finished together.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn whole<T: Copy + Default>(row: &[T], first: usize) -> [T; LANES] {
+    row.get(first..).and_then(<[T]>::first_chunk).copied().unwrap_or([T::default(); LANES])
+}
+
+#[inline(always)]
+fn padded<T: Copy + Default>(row: &[T]) -> [T; LANES] {
+    let mut lanes = [T::default(); LANES];
+    lanes.iter_mut().zip(row).for_each(|(lane, &x)| *lane = x);
+    lanes
+}
+
+/// Neighbouring columns of a row.
+struct ByteLanes {
+    sums: [i32; LANES],
+    offset: [i32; LANES],
+    multiplier: [f32; LANES],
+    /// The residual.
+    other: Option<[u8; LANES]>,
+    /// From the first of them on.
+    columns: Range<usize>,
+}
+
+impl ByteLanes {
+    #[inline(always)]
+    fn finish<B: Byte>(&self, e: &ByteEpilogue) -> [u8; LANES] {
+        let bounds = [e.low.wrapping_sub(e.zero_point), e.high.wrapping_sub(e.zero_point)].map(|b| b as f32);
+        let mut out = self.requantized(bounds, e.zero_point);
+        if let Some(table) = &e.table {
+            look_up(table, &self.columns, &mut out);
+        }
+        if let (Some(sum), Some(other)) = (&e.residual, &self.other) {
+            add_row::<B>(sum, other, &mut out);
+        }
+        if let Some(table) = &e.then {
+            look_up(table, &self.columns, &mut out);
+        }
+        out
+    }
+
+    /// `requantize` of core: adding and subtracting 1.5 * 2^23 rounds half to even, exactly, below 2^22.
+    #[inline(always)]
+    fn requantized(&self, bounds: [f32; 2], zero_point: i32) -> [u8; LANES] {
+        const MAGIC: f32 = 12_582_912.0;
+        let shift = zero_point.wrapping_sub(MAGIC.to_bits().cast_signed());
+        let mut levels = [0_i32; LANES];
+        for i in 0..LANES {
+            let scaled = self.sums[i].wrapping_add(self.offset[i]) as f32 * self.multiplier[i];
+            // Comparisons as the vector instructions have them; a NaN becomes the lower bound.
+            let above = if scaled > bounds[0] { scaled } else { bounds[0] };
+            let within = if above < bounds[1] { above } else { bounds[1] };
+            levels[i] = (within + MAGIC).to_bits().cast_signed().wrapping_add(shift);
+        }
+        levels.map(|level| level as u8)
     }
 }
 
@@ -274,18 +346,6 @@ fn add_residual(operand: &Operand<'_>, range: Range<usize>, out: &mut [f32]) {
             out.iter_mut().zip(&operand.bytes[range]).for_each(|(x, r)| *x += quant.dequantize(r.cast_signed().into()));
         }
         Some(quant) => out.iter_mut().zip(&operand.bytes[range]).for_each(|(x, r)| *x += quant.dequantize((*r).into())),
-    }
-}
-
-/// `requantize` of core for a row: adding and subtracting 1.5 * 2^23 rounds half to even, exactly, below 2^22.
-#[inline(always)]
-fn requantize_row(sums: &[i32], offset: &[i32], multiplier: &[f32], bounds: [f32; 2], zero_point: i32, out: &mut [u8]) {
-    const MAGIC: f32 = 12_582_912.0;
-    let shift = zero_point.wrapping_sub(MAGIC.to_bits().cast_signed());
-    for (((out, &sum), &offset), &multiplier) in out.iter_mut().zip(sums).zip(offset).zip(multiplier) {
-        let scaled = sum.wrapping_add(offset) as f32 * multiplier;
-        let clamped = scaled.max(bounds[0]).min(bounds[1]);
-        *out = (clamped + MAGIC).to_bits().cast_signed().wrapping_add(shift) as u8;
     }
 }
 

@@ -7,6 +7,7 @@ mod depthwise;
 mod epilogue;
 mod executor;
 mod gemm;
+mod lines;
 mod matmul;
 mod memory;
 mod patches;

@@ -1,7 +1,6 @@
 //! Steps made ready to run: weights packed, loops chosen.
 
 use fathom_core::ops::nn::byte::ByteTable;
-use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::elementwise::Unary;
 
 use super::bands::PreparedBands;
@@ -37,7 +36,7 @@ pub(super) enum Prepared {
 impl Prepared {
     pub(super) fn new(plan: &Plan, step: &Step, kernels: &Kernels) -> Result<Self> {
         Ok(match &step.op {
-            StepOp::Conv { conv, weights, arithmetic } if is_depthwise(conv) => {
+            StepOp::Conv { conv, weights, arithmetic } if PreparedDepthwise::takes(conv) => {
                 Self::Depthwise(PreparedDepthwise::new(plan, step, conv, *weights, arithmetic)?)
             }
             StepOp::Conv { conv, weights, arithmetic } if PreparedBands::takes(conv, arithmetic, kernels) => {
@@ -87,9 +86,14 @@ impl Prepared {
     const fn macs_per_ns(&self) -> u64 {
         match self {
             Self::Conv(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
-            Self::Depthwise(_) => 4,
+            Self::Depthwise(_) => 12,
             _ => 1,
         }
+    }
+
+    /// Whether each run reads the plan's own weights.
+    pub(super) const fn reads_the_plan(&self) -> bool {
+        matches!(self, Self::Twin)
     }
 
     /// Bytes of weights held beside the plan's own.
@@ -103,8 +107,4 @@ impl Prepared {
             Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Rows(_) | Self::Twin => 0,
         }
     }
-}
-
-fn is_depthwise(conv: &Conv2d) -> bool {
-    conv.groups > 1 && conv.groups == conv.input.channels && conv.groups == conv.out_channels
 }

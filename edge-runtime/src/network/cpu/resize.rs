@@ -1,4 +1,4 @@
-//! Resampling, one line of output pixels at a time.
+//! Resampling: input lines stretched to the output's width once, then mixed line by line, all channels of a line together.
 
 use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::resize::{Resize, ResizeMode, Taps};
@@ -27,18 +27,21 @@ impl PreparedResize {
 
     pub(super) fn run(&self, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) {
         let target = Target::whole(out.tensor.pitch, self.resize.input.channels);
-        let chunk = self.resize.output[1] * out.tensor.pitch;
         let x = &inputs[0];
         let quant = out.tensor.quant;
+        let line = self.resize.output[1] * out.tensor.pitch;
         // A nearest choice between equal quantizations moves bytes as they are.
-        let moves = matches!(self.resize.mode, ResizeMode::Nearest(_)) && x.quant().is_some() && x.quant() == quant;
+        if matches!(self.resize.mode, ResizeMode::Nearest(_)) && x.quant().is_some() && x.quant() == quant {
+            return workers.chunks(out.bytes, line, |y, rows, _| self.choose(x, y, &target, rows));
+        }
+        let lines = workers.lines(self.resize.output[0]);
+        let at = |first| Place { this: self, x, first, target: &target, quant };
         match quant {
-            None => workers.chunks(out.f32(), chunk, |y, rows, scratch| {
-                self.arch.dispatch(Line { this: self, x, y, target: &target, quant, rows: TileRows::Floats(rows), scratch });
+            None => workers.chunks(out.f32(), lines * line, |i, rows, scratch| {
+                self.arch.dispatch(Band { place: at(i * lines), rows: TileRows::Floats(rows), scratch });
             }),
-            Some(_) if moves => workers.chunks(out.bytes, chunk, |y, rows, _| self.choose(x, y, &target, rows)),
-            Some(_) => workers.chunks(out.bytes, chunk, |y, rows, scratch| {
-                self.arch.dispatch(Line { this: self, x, y, target: &target, quant, rows: TileRows::Bytes(rows), scratch });
+            Some(_) => workers.chunks(out.bytes, lines * line, |i, rows, scratch| {
+                self.arch.dispatch(Band { place: at(i * lines), rows: TileRows::Bytes(rows), scratch });
             }),
         }
     }
@@ -53,63 +56,75 @@ impl PreparedResize {
     }
 }
 
-/// One line of output pixels.
-struct Line<'a, 'o> {
+/// From where to where.
+struct Place<'a> {
     this: &'a PreparedResize,
     x: &'a Operand<'a>,
-    y: usize,
+    /// First output line.
+    first: usize,
     target: &'a Target,
     quant: Option<QuantParams>,
-    rows: TileRows<'o>,
-    scratch: &'a mut Scratch,
 }
 
-impl WithSimd for Line<'_, '_> {
+/// Neighbouring lines of output pixels.
+struct Band<'a, 'o> {
+    place: Place<'a>,
+    rows: TileRows<'o>,
+    scratch: &'o mut Scratch,
+}
+
+impl WithSimd for Band<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { this, x, y, target, quant, rows, scratch } = self;
+        let Self { place: Place { this, x, first, target, quant }, mut rows, scratch } = self;
         let resize = &this.resize;
-        let (width, pitch, channels) = (resize.input.width, x.tensor.pitch, resize.input.channels);
-        let rows_of = resize.taps(0, y);
-        let count = resize.tap_count();
-        // The input lines that this one mixes, as reals without padding, then mixed into one.
-        let line_len = width * channels;
-        let lines = at_least(&mut scratch.floats, count * line_len);
-        for (line, &iy) in lines.chunks_exact_mut(line_len).zip(&rows_of.at) {
-            for (px, reals) in line.chunks_exact_mut(channels).enumerate() {
-                let start = (iy * width + px) * pitch;
-                match x.quant() {
-                    None => reals.copy_from_slice(&x.f32()[start..start + channels]),
-                    Some(quant) => dequantize_row(quant, &x.bytes[start..start + channels], reals),
-                }
+        let (count, channels) = (resize.tap_count(), resize.input.channels);
+        let line_len = this.columns.len() * channels;
+        let Scratch { floats, float_sums, bytes, .. } = scratch;
+        let source = resize.input.width * channels;
+        let (reals, stretched) = at_least(floats, source + count * line_len).split_at_mut(source);
+        let mixed = at_least(float_sums, line_len);
+        let levels = at_least(bytes, line_len);
+        let mut held = [None; MOST_TAPS];
+        let lines = rows.count(target.pitch).div_ceil(this.columns.len());
+        for y in 0..lines {
+            let wanted = resize.taps(0, first + y);
+            let wanted_lines = &wanted.at[..count];
+            let mut slots = [0; MOST_TAPS];
+            for (slot, &line) in slots.iter_mut().zip(wanted_lines) {
+                *slot = match held.iter().position(|&h| h == Some(line)) {
+                    Some(slot) => slot,
+                    None => {
+                        let free = |h: &Option<usize>| h.is_none_or(|line| !wanted_lines.contains(&line));
+                        let slot = held[..count].iter().position(free).unwrap_or(0);
+                        let to = &mut stretched[slot * line_len..(slot + 1) * line_len];
+                        read(x, line * resize.input.width, channels, reals);
+                        this.stretch(count, reals, to);
+                        held[slot] = Some(line);
+                        slot
+                    }
+                };
             }
-        }
-        let pixel = at_least(&mut scratch.float_sums, channels);
-        let mut rows = rows;
-        for (px, column) in this.columns.iter().enumerate() {
+            let mix = |i: usize| &stretched[slots[i] * line_len..(slots[i] + 1) * line_len];
             match count {
-                1 => pixel.copy_from_slice(&lines[column.at[0] * channels..(column.at[0] + 1) * channels]),
-                2 => bilinear(lines, line_len, &rows_of, column, pixel),
-                _ => general(lines, line_len, &rows_of, column, count, pixel),
+                1 => mixed.copy_from_slice(mix(0)),
+                2 => weigh(wanted.weight[0], mix(0), wanted.weight[1], mix(1), mixed),
+                _ => (0..line_len).for_each(|i| mixed[i] = (0..count).map(|j| wanted.weight[j] * mix(j)[i]).sum()),
             }
-            let start = px * target.pitch;
+            let start = y * this.columns.len() * target.pitch;
             match (&mut rows, quant) {
-                (TileRows::Floats(rows), _) => {
-                    rows[start..start + channels].copy_from_slice(pixel);
-                    rows[start + target.cleared.start..start + target.cleared.end].fill(0.0);
-                }
+                (TileRows::Floats(rows), _) => spread(mixed, channels, target, 0.0, &mut rows[start..]),
                 (TileRows::Bytes(rows), Some(out)) => {
-                    let row = &mut rows[start..start + channels];
                     match &this.then {
-                        None => quantize_row(out, pixel, row),
+                        None => quantize_row(out, mixed, levels),
                         Some((rounds_to, table)) => {
-                            quantize_row(*rounds_to, pixel, row);
-                            look_up(table, &(0..channels), row);
+                            quantize_row(*rounds_to, mixed, levels);
+                            look_up(table, &(0..channels), levels);
                         }
                     }
-                    rows[start + target.cleared.start..start + target.cleared.end].fill(0);
+                    spread(levels, channels, target, 0, &mut rows[start..]);
                 }
                 (TileRows::Bytes(_), None) => {}
             }
@@ -117,23 +132,66 @@ impl WithSimd for Line<'_, '_> {
     }
 }
 
-/// Two lines by two columns, in core's order of operations.
+/// Most taps of an output line: those of cubic interpolation.
+const MOST_TAPS: usize = 4;
+
+/// One input line as reals without padding, from its first pixel on.
 #[inline(always)]
-fn bilinear(lines: &[f32], line_len: usize, rows: &Taps, column: &Taps, pixel: &mut [f32]) {
-    let channels = pixel.len();
-    let at = |j: usize, i: usize| &lines[j * line_len + column.at[i] * channels..j * line_len + (column.at[i] + 1) * channels];
-    let corners = at(0, 0).iter().zip(at(0, 1)).zip(at(1, 0)).zip(at(1, 1));
-    let ([top, bottom, ..], [left, right, ..]) = (rows.weight, column.weight);
-    for (y, (((a, b), c), d)) in pixel.iter_mut().zip(corners) {
-        *y = top * (left * a + right * b) + bottom * (left * c + right * d);
+fn read(x: &Operand<'_>, first: usize, channels: usize, reals: &mut [f32]) {
+    let pitch = x.tensor.pitch;
+    for (px, reals) in reals.chunks_exact_mut(channels).enumerate() {
+        let start = (first + px) * pitch;
+        match x.quant() {
+            None => reals.copy_from_slice(&x.f32()[start..start + channels]),
+            Some(quant) => dequantize_row(quant, &x.bytes[start..start + channels], reals),
+        }
     }
 }
 
+/// Rows without padding to where they belong.
 #[inline(always)]
-fn general(lines: &[f32], line_len: usize, rows: &Taps, column: &Taps, count: usize, pixel: &mut [f32]) {
-    let channels = pixel.len();
-    for (c, y) in pixel.iter_mut().enumerate() {
-        let across = |j: usize| (0..count).map(|i| column.weight[i] * lines[j * line_len + column.at[i] * channels + c]).sum::<f32>();
-        *y = (0..count).map(|j| rows.weight[j] * across(j)).sum();
+fn spread<T: Copy>(line: &[T], channels: usize, target: &Target, zero: T, rows: &mut [T]) {
+    if target.pitch == channels {
+        let count = line.len().min(rows.len());
+        return rows[..count].copy_from_slice(&line[..count]);
+    }
+    for (row, from) in rows.chunks_mut(target.pitch).zip(line.chunks_exact(channels)) {
+        row[..channels].copy_from_slice(from);
+        row[target.cleared.clone()].fill(zero);
+    }
+}
+
+/// `out = a x + b y`, in core's order of operations.
+#[inline(always)]
+fn weigh(a: f32, x: &[f32], b: f32, y: &[f32], out: &mut [f32]) {
+    let (out_lanes, out_rest) = out.as_chunks_mut::<LANES>();
+    let (x_lanes, x_rest) = x.as_chunks::<LANES>();
+    let (y_lanes, y_rest) = y.as_chunks::<LANES>();
+    for ((out, x), y) in out_lanes.iter_mut().zip(x_lanes).zip(y_lanes) {
+        for i in 0..LANES {
+            out[i] = a * x[i] + b * y[i];
+        }
+    }
+    for ((out, x), y) in out_rest.iter_mut().zip(x_rest).zip(y_rest) {
+        *out = a * x + b * y;
+    }
+}
+
+/// Elements weighed together.
+const LANES: usize = 16;
+
+impl PreparedResize {
+    /// Every output column of one input line.
+    #[inline(always)]
+    fn stretch(&self, count: usize, line: &[f32], out: &mut [f32]) {
+        let channels = self.resize.input.channels;
+        for (column, out) in self.columns.iter().zip(out.chunks_exact_mut(channels)) {
+            let at = |i: usize| &line[column.at[i] * channels..(column.at[i] + 1) * channels];
+            match count {
+                1 => out.copy_from_slice(at(0)),
+                2 => weigh(column.weight[0], at(0), column.weight[1], at(1), out),
+                _ => (0..channels).for_each(|c| out[c] = (0..count).map(|i| column.weight[i] * at(i)[c]).sum()),
+            }
+        }
     }
 }

@@ -42,6 +42,11 @@ impl Workers {
         total.div_ceil(self.threads() * rounds).next_multiple_of(8).clamp(1, most)
     }
 
+    /// How many of a map's lines to put into a chunk: a few chunks a thread, so that none waits long for another.
+    pub(super) fn lines(&self, height: usize) -> usize {
+        if self.threads() == 1 { height } else { height.div_ceil(3 * self.threads()) }.max(1)
+    }
+
     /// Says what the next step costs, in nanoseconds of one core: waking another thread must be worth it.
     pub(super) fn expect(&mut self, nanoseconds: u64) {
         self.shared = nanoseconds > WAKING_NS;

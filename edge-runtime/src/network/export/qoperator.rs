@@ -1,6 +1,8 @@
 //! QDQ to QOperator: a Conv between DequantizeLinear and QuantizeLinear becomes one QLinearConv, so that an executor which
 //! runs QDQ in floats computes convolutions in integers, as onnxruntime does.
 
+use std::sync::Arc;
+
 use fathom_core::ops::nn::Activation;
 use fathom_core::tensor::{Element, Elements, Tensor};
 
@@ -148,7 +150,7 @@ fn quantized(graph: &Graph, uses: &Uses, id: ValueId) -> Option<(usize, Quantize
 fn saturates(graph: &Graph, y: Quantized, activation: Activation) -> bool {
     let signed = graph.value(y.bytes).element == Element::I8;
     let (lowest, highest) = if signed { (-128, 127) } else { (0, 255) };
-    let zero_point = match y.zero_point.and_then(|id| graph.value(id).constant.as_ref()).map(Tensor::elements) {
+    let zero_point = match y.zero_point.and_then(|id| graph.value(id).constant.as_deref()).map(Tensor::elements) {
         Some(Elements::U8(v)) => v.first().map_or(0, |&z| i32::from(z)),
         Some(Elements::I8(v)) => v.first().map_or(0, |&z| i32::from(z)),
         _ => 0,
@@ -188,7 +190,7 @@ fn zero_point(graph: &mut Graph, part: Quantized) -> Result<ValueId> {
     let element = graph.value(part.bytes).element;
     let elements = if element == Element::I8 { Elements::I8(vec![0; count]) } else { Elements::U8(vec![0; count]) };
     let name = format!("{}/zero_point{}", graph.value(part.bytes).name, graph.values.len());
-    graph.values.push(Value { name, element, shape: shape.clone(), constant: Some(Tensor::new(shape, elements)?) });
+    graph.values.push(Value { name, element, shape: shape.clone(), constant: Some(Arc::new(Tensor::new(shape, elements)?)) });
     Ok(ValueId(graph.values.len() - 1))
 }
 

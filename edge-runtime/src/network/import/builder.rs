@@ -1,6 +1,7 @@
 //! The graph while it grows: values by name, nodes emitted, and the account of what the file has asked for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use fathom_core::tensor::{Element, Elements, Tensor};
 
@@ -87,7 +88,7 @@ impl Builder {
 
     /// The contents of a value that does not depend on the image.
     pub(super) fn constant_of(&self, id: ValueId) -> Option<&Tensor> {
-        self.value(id).constant.as_ref()
+        self.value(id).constant.as_deref()
     }
 
     /// The number behind a dequantized constant of one element.
@@ -113,7 +114,7 @@ impl Builder {
         self.check_rank(name, tensor.shape())?;
         let poisoned = matches!(tensor.elements(), Elements::F32(values) if values.iter().any(|v| !v.is_finite()));
         self.add(
-            Value { name: name.to_owned(), element: tensor.element(), shape: tensor.shape().to_vec(), constant: Some(tensor) },
+            Value { name: name.to_owned(), element: tensor.element(), shape: tensor.shape().to_vec(), constant: Some(Arc::new(tensor)) },
             poisoned,
         )
     }

@@ -157,10 +157,10 @@ impl Reach<'_> {
             return None;
         }
         let sum = match &finish.bias {
-            Some(bias) => bias.real.iter().zip(&per_channel).map(|(a, b)| a + b).collect(),
+            Some(bias) => bias.reals().iter().zip(&per_channel).map(|(a, b)| a + b).collect(),
             None => per_channel,
         };
-        finish.bias = Some(Rc::new(Constant { shape: vec![sum.len()], real: sum, levels: None }));
+        finish.bias = Some(Rc::new(Constant::of_reals(vec![sum.len()], sum)));
         let out = self.net.number(node.output);
         if activation == Activation::None {
             finish.number = out;
@@ -178,7 +178,7 @@ impl Reach<'_> {
         let mut op = self.net.nodes[producer].op.clone();
         let factors = self.per_channel(&op, x, &constant)?;
         match &mut op {
-            Op::Conv(conv) if conv.weights.levels.is_none() => {
+            Op::Conv(conv) if conv.weights.levels().is_none() => {
                 let axis = usize::from(conv.transposed.is_some());
                 if axis == 1 && conv.groups > 1 {
                     return None;
@@ -186,7 +186,7 @@ impl Reach<'_> {
                 conv.weights = scaled_along(&conv.weights, axis, &factors);
             }
             Op::MatMul(matmul) => {
-                let weights = matmul.weights.as_ref().filter(|w| w.levels.is_none())?;
+                let weights = matmul.weights.as_ref().filter(|w| w.levels().is_none())?;
                 matmul.weights = Some(scaled_along(weights, usize::from(!matmul.trans_b), &factors));
             }
             _ => return None,
@@ -212,11 +212,11 @@ impl Reach<'_> {
             let scale = self.sole_producer(x).filter(|_| self.net.number(x) == Number::Float)?;
             let Op::Binary(Binary::Mul, Activation::None) = self.net.nodes[scale].op else { return None };
             let (of, constant) = self.variable_and_constant(&self.net.nodes[scale])?;
-            if constant.real.len() != 1 || self.net.shape(of) != self.net.shape(x) {
+            if constant.len() != 1 || self.net.shape(of) != self.net.shape(x) {
                 return None;
             }
             let mut fused = matmul.clone();
-            fused.alpha *= constant.real[0];
+            fused.alpha *= constant.reals()[0];
             let mut inputs = node.inputs.clone();
             inputs[i] = of;
             Some(Fused { at: n, node: Node { op: Op::MatMul(fused), inputs, ..node.clone() }, gone: scale })
@@ -261,18 +261,18 @@ impl Reach<'_> {
             _ => return None,
         };
         let from_end = shape.len() - 1 - axis;
-        if constant.real.len() == 1 {
-            return Some(vec![constant.real[0]; shape[axis]]);
+        if constant.len() == 1 {
+            return Some(vec![constant.reals()[0]; shape[axis]]);
         }
         let rank = constant.shape.len();
         let only = (0..rank).all(|i| constant.shape[i] == 1 || rank - 1 - i == from_end);
-        (only && rank <= shape.len() && constant.real.len() == shape[axis]).then(|| constant.real.clone())
+        (only && rank <= shape.len() && constant.len() == shape[axis]).then(|| constant.reals().into_owned())
     }
 }
 
 fn scaled_along(constant: &Constant, axis: usize, factors: &[f32]) -> Rc<Constant> {
     let inner: usize = constant.shape[axis + 1..].iter().product();
     let extent = constant.shape[axis];
-    let real = constant.real.iter().enumerate().map(|(i, x)| x * factors[i / inner % extent]).collect();
-    Rc::new(Constant { shape: constant.shape.clone(), real, levels: None })
+    let scaled = constant.reals().iter().enumerate().map(|(i, x)| x * factors[i / inner % extent]).collect();
+    Rc::new(Constant::of_reals(constant.shape.clone(), scaled))
 }

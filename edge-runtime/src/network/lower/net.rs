@@ -203,7 +203,7 @@ impl Net {
 
     /// The one value of a constant, if it holds but one.
     pub(super) fn scalar(&self, id: Id) -> Option<f32> {
-        self.constant(id).and_then(|c| if c.real.len() == 1 { Some(c.real[0]) } else { None })
+        self.constant(id).and_then(|c| if c.len() == 1 { Some(c.reals()[0]) } else { None })
     }
 
     /// For each value, the nodes that read it (twice if twice).

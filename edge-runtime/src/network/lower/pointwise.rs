@@ -9,6 +9,7 @@ use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::elementwise::{Binary, ByteProduct, ByteSum};
 use fathom_core::quant::QuantParams;
 
+use super::constant::Levels;
 use super::net::{Id, Net, Node, Number, Op};
 use super::table::{Table, byte_of, value_of};
 
@@ -100,11 +101,8 @@ impl Operand {
         if axis_from_end.is_some_and(|axis| axis >= out.len()) {
             return None;
         }
-        let constant_quant = constant.levels.as_ref().filter(|l| l.scales.len() == 1).and_then(|l| {
-            let signed = l.values.iter().any(|&v| v < 0) || l.zero_points[0] < 0;
-            QuantParams::new(l.scales[0], l.zero_points[0], signed).ok()
-        });
-        Some(Self { reals: constant.real.clone(), axis_from_end, over_bytes: false, constant_quant })
+        let constant_quant = constant.levels().and_then(Levels::per_tensor);
+        Some(Self { reals: constant.reals().into_owned(), axis_from_end, over_bytes: false, constant_quant })
     }
 
     fn pointwise(image: Image) -> Self {

@@ -1,13 +1,14 @@
 //! From the imported graph to the net: quantization nodes become the numbers of values.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fathom_core::ops::nn::Window;
 use fathom_core::ops::nn::activation::Activation;
 use fathom_core::ops::nn::elementwise::{Binary, Unary};
 use fathom_core::ops::nn::pool::Pooling;
 use fathom_core::quant::QuantParams;
-use fathom_core::tensor::{Element, Tensor};
+use fathom_core::tensor::{Element, Elements, Tensor};
 
 use super::constant::{Constant, integers};
 use super::finish::Finish;
@@ -127,7 +128,7 @@ impl Reader<'_> {
         input(node, i).ok_or_else(|| Error::BadGraph { place: format!("node {:?}", node.name), message: format!("operand {i} is missing") })
     }
 
-    fn tensor(&self, node: &graph::Node, i: usize) -> Result<&Tensor> {
+    fn tensor(&self, node: &graph::Node, i: usize) -> Result<&Arc<Tensor>> {
         let value = self.graph.value(self.expect(node, i)?);
         value.constant.as_ref().ok_or_else(|| unsupported(node, &format!(": operand {i} ({:?}) must be constant", value.name)))
     }
@@ -146,7 +147,7 @@ impl Reader<'_> {
         if scales.len() != 1 || zero.is_some_and(|z| z.len() != 1) {
             return Err(unsupported(node, ": activations are quantized per tensor only"));
         }
-        let signed = match zero.map(Tensor::element) {
+        let signed = match zero.map(|zero| zero.element()) {
             Some(Element::I8) => true,
             Some(Element::U8) => false,
             Some(other) => return Err(unsupported(node, &format!(": activations of {}", other.name()))),
@@ -161,10 +162,10 @@ impl Reader<'_> {
         let x = self.id(from)?;
         let alone = self.readers[from.0] == 1;
         if let Some(constant) = self.net.constant(x) {
-            let values: Vec<i32> = constant.real.iter().map(|&r| quant.quantize(r)).collect();
-            let real = values.iter().map(|&q| quant.dequantize(q)).collect();
+            let values = Elements::I32(constant.reals().iter().map(|&r| quant.quantize(r)).collect());
+            let values = Arc::new(Tensor::new(constant.shape.clone(), values)?);
             let levels = super::constant::Levels { values, scales: vec![quant.scale], zero_points: vec![quant.zero_point], axis: 0 };
-            let constant = Constant { shape: constant.shape.clone(), real, levels: Some(levels) };
+            let constant = Constant::of_levels(constant.shape.clone(), levels);
             self.ids[node.output.0] = Some(self.net.add_constant(self.graph.value(node.output).name.clone(), Rc::new(constant)));
             return Ok(());
         }
@@ -223,7 +224,7 @@ impl Reader<'_> {
         let weights = Constant::dequantized(self.tensor(node, 3)?, self.tensor(node, 4)?, Some(self.tensor(node, 5)?), 0, &place)?;
         let x_quant = self.params(node, 1, false)?;
         let y_quant = self.params(node, 6, false)?;
-        let levels = weights.levels.as_ref().ok_or_else(|| unsupported(node, ""))?;
+        let levels = weights.levels().ok_or_else(|| unsupported(node, ""))?;
         let bias = match input(node, 8) {
             None => None,
             Some(_) => {
@@ -286,7 +287,7 @@ impl Reader<'_> {
         };
         let columns = self.graph.value(node.output).shape.last().copied().unwrap_or(1);
         let bias = added.and_then(|(c, beta)| {
-            self.net.constant(c).filter(|c| beta == 1.0 && c.real.len() == columns && c.shape.last() == Some(&columns)).cloned()
+            self.net.constant(c).filter(|c| beta == 1.0 && c.len() == columns && c.shape.last() == Some(&columns)).cloned()
         });
         let has_bias = bias.is_some();
         let matmul = MatMul { trans_a, trans_b, weights, alpha, finish: Finish::new(bias, Number::Float) };

@@ -100,7 +100,10 @@ pub struct Weight {
     /// Name in the file.
     pub name: String,
     /// Elements: for convolutions `[out_channels, kernel_h, kernel_w, group_channels]` without padding, for others as the step says.
+    /// None are left once the only executor of the plan holds them in a form of its own.
     pub elements: Elements,
+    /// Bytes of the elements, also when they are gone.
+    pub bytes: usize,
 }
 
 /// A tensor at the plan's border.
@@ -155,6 +158,24 @@ impl PlanTensor {
     }
 }
 
+impl Weight {
+    /// A constant.
+    #[must_use]
+    pub fn new(name: String, elements: Elements) -> Self {
+        let bytes = elements.len() * elements.element().bytes();
+        Self { name, elements, bytes }
+    }
+
+    /// Gives the elements' memory back.
+    pub(in crate::network) fn release(&mut self) {
+        self.elements = match self.elements.element() {
+            Element::I8 => Elements::I8(Vec::new()),
+            Element::U8 => Elements::U8(Vec::new()),
+            _ => Elements::F32(Vec::new()),
+        };
+    }
+}
+
 impl Plan {
     /// The tensor behind an id.
     ///
@@ -195,8 +216,14 @@ impl Plan {
     /// Bytes of all constants: weights, biases, multipliers and tables.
     #[must_use]
     pub fn weights_bytes(&self) -> usize {
-        let weights: usize = self.weights.iter().map(|w| w.elements.len() * w.elements.element().bytes()).sum();
+        let weights: usize = self.weights.iter().map(|w| w.bytes).sum();
         weights + self.steps.iter().map(|step| step.op.constant_bytes()).sum::<usize>()
+    }
+
+    /// Bytes of the constants whose elements are gone from the plan.
+    #[must_use]
+    pub fn released_bytes(&self) -> usize {
+        self.weights.iter().filter(|w| w.elements.is_empty()).map(|w| w.bytes).sum()
     }
 
     /// Multiplications of one run.

@@ -5,6 +5,8 @@
 //! both equal. Source: Nagel et al., *Data-Free Quantization Through Weight Equalization and Bias Correction*, ICCV 2019,
 //! section 4.1. A ReLU6 between them breaks the rule, so such pairs stay.
 
+use std::sync::Arc;
+
 use fathom_core::ops::nn::Activation;
 use fathom_core::tensor::Tensor;
 
@@ -111,10 +113,10 @@ fn balance(graph: &mut Graph, pair: &Pair) -> Result<()> {
     if let Some(bias) = pair.first.bias {
         let (shape, mut values) = weights_of(graph, bias)?;
         values.iter_mut().zip(&factors).for_each(|(b, factor)| *b /= factor);
-        graph.values[bias.0].constant = Some(Tensor::f32(shape, values)?);
+        graph.values[bias.0].constant = Some(Arc::new(Tensor::f32(shape, values)?));
     }
-    graph.values[pair.first.weights.0].constant = Some(Tensor::f32(first.0, w1)?);
-    graph.values[pair.second.weights.0].constant = Some(Tensor::f32(second.0, w2)?);
+    graph.values[pair.first.weights.0].constant = Some(Arc::new(Tensor::f32(first.0, w1)?));
+    graph.values[pair.second.weights.0].constant = Some(Arc::new(Tensor::f32(second.0, w2)?));
     Ok(())
 }
 
@@ -138,7 +140,7 @@ mod tests {
             name: name.into(),
             element: Element::F32,
             shape: shape.to_vec(),
-            constant: Some(Tensor::f32(shape.to_vec(), values.to_vec()).unwrap()),
+            constant: Some(Arc::new(Tensor::f32(shape.to_vec(), values.to_vec()).unwrap())),
         };
         let made = |name: &str, channels: usize| Value {
             name: name.into(),

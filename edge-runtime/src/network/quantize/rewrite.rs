@@ -1,6 +1,7 @@
 //! The graph with QuantizeLinear and DequantizeLinear where values become bytes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use fathom_core::quant::QuantParams;
 use fathom_core::tensor::{Element, Elements, Tensor};
@@ -39,7 +40,7 @@ pub(super) fn rewrite(graph: &Graph, placement: &Placement, ranges: &HashMap<Val
         let mut inputs: Vec<Option<ValueId>> = node.inputs.clone();
         for (position, input) in inputs.iter_mut().enumerate() {
             let Some(id) = *input else { continue };
-            let constant = graph.value(id).constant.as_ref().filter(|t| t.element() == Element::F32);
+            let constant = graph.value(id).constant.as_deref().filter(|t| t.element() == Element::F32);
             *input = Some(match constant {
                 Some(tensor) if placement.integer.contains(&index) => match role(&node.op, position) {
                     Role::Weights(axis) => writer.weights(id, tensor, axis)?,
@@ -106,7 +107,7 @@ impl Writer {
         while !self.names.insert(name.clone()) {
             name.push('_');
         }
-        self.graph.values.push(Value { name, element, shape, constant });
+        self.graph.values.push(Value { name, element, shape, constant: constant.map(Arc::new) });
         ValueId(self.graph.values.len() - 1)
     }
 
@@ -188,7 +189,7 @@ impl Writer {
     fn bias(&mut self, id: ValueId, inputs: &[Option<ValueId>]) -> Result<ValueId> {
         let scales = |position: usize| -> Vec<f32> {
             let maker = self.graph.nodes.iter().rev().find(|n| Some(n.output) == inputs[position]);
-            let scale = maker.and_then(|n| n.inputs.get(1).copied().flatten()).and_then(|s| self.graph.value(s).constant.as_ref());
+            let scale = maker.and_then(|n| n.inputs.get(1).copied().flatten()).and_then(|s| self.graph.value(s).constant.as_deref());
             scale.and_then(|t| t.as_f32().ok()).map(<[f32]>::to_vec).unwrap_or_default()
         };
         let (x, w) = (scales(0), scales(1));

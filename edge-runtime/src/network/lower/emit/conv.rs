@@ -50,14 +50,15 @@ impl Emitter<'_> {
             _ => None,
         };
         let gather = |i: usize| ordered(conv, out_channels, i);
-        let count = conv.weights.real.len();
+        let count = conv.weights.len();
         let (elements, arithmetic) = match operands {
             Some((bytes, operands)) => {
                 let elements = Elements::I8((0..count).map(|i| bytes[gather(i)]).collect());
                 (elements, integer(&conv.finish, &operands))
             }
             None => {
-                let elements = Elements::F32((0..count).map(|i| conv.weights.real[gather(i)]).collect());
+                let reals = conv.weights.reals();
+                let elements = Elements::F32((0..count).map(|i| reals[gather(i)]).collect());
                 (elements, Arithmetic::Float(float(&conv.finish)))
             }
         };
@@ -95,7 +96,7 @@ impl Emitter<'_> {
 /// Index in ONNX's weights of element `i` of `[out_channels, kernel_h, kernel_w, group_channels]`.
 fn ordered(conv: &Conv, out_channels: usize, i: usize) -> usize {
     let [kernel_h, kernel_w] = conv.window.kernel;
-    let group_in = conv.weights.real.len() / (out_channels * kernel_h * kernel_w).max(1);
+    let group_in = conv.weights.len() / (out_channels * kernel_h * kernel_w).max(1);
     let (c, rest) = (i % group_in, i / group_in);
     let (tap, o) = (rest % (kernel_h * kernel_w), rest / (kernel_h * kernel_w));
     match conv.transposed {
@@ -110,7 +111,7 @@ fn ordered(conv: &Conv, out_channels: usize, i: usize) -> usize {
 
 /// Weights as signed bytes around zero, and a scale per index of `axis`; `None` if they were not quantized so.
 pub(super) fn byte_weights(weights: &Constant, axis: usize, extent: usize) -> Option<(Vec<i8>, Vec<f32>)> {
-    let levels = weights.levels.as_ref()?;
+    let levels = weights.levels()?;
     Some((levels.centred(&weights.shape)?, levels.scales_along(axis, extent)?))
 }
 
@@ -161,30 +162,30 @@ fn integer_bias(finish: &Finish, units: &[f32], alpha: f32) -> Vec<i32> {
         return values;
     }
     let whole = |(i, &real): (usize, &f32)| (real / (units[i.min(units.len() - 1)] * alpha)).round_ties_even() as i32;
-    bias.real.iter().enumerate().map(whole).collect()
+    bias.reals().iter().enumerate().map(whole).collect()
 }
 
 /// A bias that was quantized in these units stays whole, any other stays real.
 fn split_bias(finish: &Finish, units: &[f32]) -> (Vec<i32>, Vec<f32>) {
     match &finish.bias {
         None => (Vec::new(), Vec::new()),
-        Some(bias) => bias_levels(bias, units).map_or_else(|| (Vec::new(), bias.real.clone()), |values| (values, Vec::new())),
+        Some(bias) => bias_levels(bias, units).map_or_else(|| (Vec::new(), bias.reals().into_owned()), |values| (values, Vec::new())),
     }
 }
 
 /// The bias's integers if its scales are the products of the operands' scales, to the accuracy of f32.
 fn bias_levels(bias: &Constant, units: &[f32]) -> Option<Vec<i32>> {
-    let levels = bias.levels.as_ref()?;
+    let levels = bias.levels()?;
     let scales = levels.scales_along(0, units.len())?;
     let same = scales.iter().zip(units).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs());
-    (same && levels.values.len() == units.len() && levels.zero_points.iter().all(|&z| z == 0)).then(|| levels.values.clone())
+    (same && bias.len() == units.len() && levels.zero_points.iter().all(|&z| z == 0)).then(|| (0..bias.len()).map(|i| levels.value(i)).collect())
 }
 
 /// The epilogue of a float sum.
 pub(super) fn float(finish: &Finish) -> FloatEpilogue {
     let mut epilogue = finish.float().unwrap_or_else(FloatEpilogue::none);
     if let Some(bias) = &finish.bias {
-        epilogue.bias.clone_from(&bias.real);
+        epilogue.bias = bias.reals().into_owned();
     }
     if let (Some((low, high)), Number::Bytes(out)) = (finish.clamp, finish.number) {
         epilogue.activation = Activation::Clip { low: out.dequantize(low), high: out.dequantize(high) };

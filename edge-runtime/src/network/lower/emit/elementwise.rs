@@ -79,11 +79,7 @@ impl Emitter<'_> {
         }
         let quant = |id: Id| match self.net.constant(id) {
             None => self.net.number(id).quant(),
-            Some(constant) => {
-                let levels = constant.levels.as_ref().filter(|l| l.scales.len() == 1)?;
-                let signed = levels.values.iter().any(|&v| v < 0) || levels.zero_points[0] < 0;
-                QuantParams::new(levels.scales[0], levels.zero_points[0], signed).ok()
-            }
+            Some(constant) => constant.levels()?.per_tensor(),
         };
         let all = [quant(node.inputs[0])?, quant(node.inputs[1])?, quant(node.output)?];
         (all[0].signed == all[1].signed && all[0].signed == all[2].signed).then_some(all)
@@ -106,7 +102,8 @@ impl Emitter<'_> {
             None => self.view(id)?,
             Some(constant) => {
                 let lead = shape.len().saturating_sub(constant.shape.len());
-                let extended = Constant { shape: [vec![1; lead], constant.shape.clone()].concat(), ..(*constant).clone() };
+                let mut extended = (*constant).clone();
+                extended.shape.splice(0..0, std::iter::repeat_n(1, lead));
                 let number = quant.map_or(Number::Float, Number::Bytes);
                 let name = self.net.values[id].name.clone();
                 self.constant_tensor(&name, &extended, number, order)
@@ -131,8 +128,8 @@ impl Emitter<'_> {
         let out = self.new_tensor(node.output, &order);
         let tensor = &self.tensors[out.tensor.0];
         let norm = LayerNorm { rows: tensor.rows(), columns: tensor.channels(), epsilon };
-        if scale.real.len() != norm.columns || bias.is_some_and(|b| b.real.len() != norm.columns) {
-            return Err(shape_error(node, format!("{} scales for {} columns", scale.real.len(), norm.columns)));
+        if scale.len() != norm.columns || bias.is_some_and(|b| b.len() != norm.columns) {
+            return Err(shape_error(node, format!("{} scales for {} columns", scale.len(), norm.columns)));
         }
         let scale = self.add_floats(node, "scale", scale);
         let bias = bias.map(|bias| self.add_floats(node, "bias", bias));

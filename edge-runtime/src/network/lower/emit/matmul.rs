@@ -121,13 +121,16 @@ impl Emitter<'_> {
             let (n, k) = (i / inner.max(1), i % inner.max(1));
             if matmul.trans_b { n * inner + k } else { k * columns + n }
         };
-        let count = constant.real.len();
+        let count = constant.len();
         let (elements, arithmetic) = match (a, byte_weights(constant, n_axis, columns)) {
             (Number::Bytes(a), Some((bytes, scales_b))) => {
                 let operands = Operands { a, zero_b: 0, scales_b, alpha: matmul.alpha };
                 (Elements::I8((0..count).map(|i| bytes[at(i)]).collect()), integer(&matmul.finish, &operands))
             }
-            _ => (Elements::F32((0..count).map(|i| constant.real[at(i)]).collect()), Arithmetic::Float(float(&matmul.finish))),
+            _ => {
+                let reals = constant.reals();
+                (Elements::F32((0..count).map(|i| reals[at(i)]).collect()), Arithmetic::Float(float(&matmul.finish)))
+            }
         };
         let weights = self.add_weight(&format!("{}.weights", node.name), elements);
         Ok((None, Some(weights), arithmetic))

@@ -218,12 +218,12 @@ impl Emitter<'_> {
     }
 
     fn add_weight(&mut self, name: &str, elements: Elements) -> WeightId {
-        self.weights.push(Weight { name: name.to_owned(), elements });
+        self.weights.push(Weight::new(name.to_owned(), elements));
         WeightId(self.weights.len() - 1)
     }
 
     fn add_floats(&mut self, node: &Node, what: &str, values: &Rc<Constant>) -> WeightId {
-        self.add_weight(&format!("{}.{what}", node.name), Elements::F32(values.real.clone()))
+        self.add_weight(&format!("{}.{what}", node.name), Elements::F32(values.reals().into_owned()))
     }
 
     /// The view as a tensor whose axes lie in memory order `order`: itself, a part of what it views, or a copy.
@@ -323,7 +323,8 @@ fn permuted(constant: &Constant, order: &[usize]) -> Vec<f32> {
         let steps = (0..constant.shape[axis]).map(|i| i * strides[axis]);
         indices = indices.iter().flat_map(|&base: &usize| steps.clone().map(move |step| base + step)).collect();
     }
-    indices.into_iter().map(|i| constant.real[i]).collect()
+    let reals = constant.reals();
+    indices.into_iter().map(|i| reals[i]).collect()
 }
 
 fn element(number: Number) -> Element {

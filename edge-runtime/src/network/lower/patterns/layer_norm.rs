@@ -75,9 +75,9 @@ fn affine(net: &Net, id: Id, op: Binary, columns: usize) -> Option<(Rc<Constant>
         return None;
     }
     let constant = node.inputs.iter().find_map(|&input| net.constant(input))?;
-    (constant.real.len() == columns && constant.shape.last() == Some(&columns)).then(|| (constant.clone(), node.output))
+    (constant.len() == columns && constant.shape.last() == Some(&columns)).then(|| (constant.clone(), node.output))
 }
 
 fn ones(columns: usize) -> Rc<Constant> {
-    Rc::new(Constant { shape: vec![columns], real: vec![1.0; columns], levels: None })
+    Rc::new(Constant::of_reals(vec![columns], vec![1.0; columns]))
 }

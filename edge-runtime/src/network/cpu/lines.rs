@@ -1,0 +1,205 @@
+//! Lines of a feature map as floats, block by block of channels, padding included: what loops over small windows read.
+//!
+//! A line is converted once and serves every output line that it touches. Sums of bytes times bytes are whole numbers below
+//! 2^24 here ([`Lines::exact`]), which floats add without rounding in any order.
+
+use fathom_core::ops::nn::conv::Conv2d;
+
+use super::memory::Operand;
+use super::work::at_least;
+
+/// Channels of a block: their sums are kept in registers together.
+pub(super) const BLOCK: usize = 16;
+
+/// Neighbouring output pixels that are summed together.
+pub(super) const TILE: usize = 4;
+
+/// Geometry of the lines under a convolution's windows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    conv: Conv2d,
+    /// Pixels of a line, padding included, up to the last that a whole tile of outputs reads.
+    width: usize,
+    /// Lines held at a time.
+    slots: usize,
+}
+
+/// Lines at hand.
+pub(super) struct Held<'s> {
+    floats: &'s mut [f32],
+    /// The input line in each slot.
+    lines: Vec<Option<isize>>,
+}
+
+/// What the bytes of the input are to the sums.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reading {
+    /// Their values as they are; padding counts as the zero point.
+    Levels {
+        /// Zero point.
+        zero: i32,
+    },
+    /// The reals they stand for.
+    Reals,
+}
+
+impl Held<'_> {
+    pub(super) fn floats(&self) -> &[f32] {
+        self.floats
+    }
+}
+
+impl Lines {
+    pub(super) fn new(conv: &Conv2d) -> Self {
+        let window = conv.window;
+        let columns = conv.output().width.next_multiple_of(TILE);
+        let reach = |axis: usize| (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        Self { conv: *conv, width: (columns - 1) * window.stride[1] + reach(1), slots: reach(0) }
+    }
+
+    /// Whether `products` products of two bytes add up without rounding in floats.
+    pub(super) const fn exact(products: usize) -> bool {
+        products <= (1 << 24) / (255 * 128)
+    }
+
+    /// Blocks of channels.
+    pub(super) const fn blocks(&self) -> usize {
+        self.conv.input.channels.div_ceil(BLOCK)
+    }
+
+    /// First channel of a block: the last one overlaps its neighbour to be whole.
+    pub(super) fn first_channel(&self, block: usize) -> usize {
+        (block * BLOCK).min(self.conv.input.channels.saturating_sub(BLOCK))
+    }
+
+    /// Room for the lines in a thread's buffer.
+    pub(super) fn hold<'s>(&self, buffer: &'s mut Vec<f32>) -> Held<'s> {
+        Held { floats: at_least(buffer, self.slots * self.line_len()), lines: vec![None; self.slots] }
+    }
+
+    /// Floats of a line.
+    const fn line_len(&self) -> usize {
+        self.blocks() * self.block_len()
+    }
+
+    /// Floats of one block of a line.
+    pub(super) const fn block_len(&self) -> usize {
+        self.width * BLOCK
+    }
+
+    /// Makes sure that the lines under output line `y` are at hand; `starts[ky]` is where the line of kernel row `ky` begins.
+    pub(super) fn bring(&self, held: &mut Held<'_>, x: &Operand<'_>, reading: Reading, y: usize, starts: &mut [usize]) {
+        let window = self.conv.window;
+        for (ky, start) in starts.iter_mut().enumerate() {
+            let line = (y * window.stride[0] + ky * window.dilation[0]) as isize - window.pad_before[0] as isize;
+            let slot = line.rem_euclid(self.slots as isize).unsigned_abs();
+            *start = slot * self.line_len();
+            if held.lines[slot] != Some(line) {
+                self.convert(x, reading, line, &mut held.floats[*start..*start + self.line_len()]);
+                held.lines[slot] = Some(line);
+            }
+        }
+    }
+
+    fn convert(&self, x: &Operand<'_>, reading: Reading, line: isize, out: &mut [f32]) {
+        let input = self.conv.input;
+        let padding = match reading {
+            Reading::Levels { zero } => zero as f32,
+            Reading::Reals => 0.0,
+        };
+        let Some(line) = usize::try_from(line).ok().filter(|&line| line < input.height) else { return out.fill(padding) };
+        let left = self.conv.window.pad_before[1].min(self.width);
+        let seen = input.width.min(self.width - left);
+        let start = line * input.width * x.tensor.pitch;
+        for (block, out) in out.chunks_exact_mut(self.block_len()).enumerate() {
+            let (before, rest) = out.split_at_mut(left * BLOCK);
+            let (inside, after) = rest.split_at_mut(seen * BLOCK);
+            before.fill(padding);
+            after.fill(padding);
+            let pixels = Pixels { first: start + self.first_channel(block), pitch: x.tensor.pitch, count: BLOCK.min(input.channels) };
+            match (reading, x.quant()) {
+                (_, None) => pixels.convert(x.f32(), inside, |x| x),
+                (Reading::Levels { .. }, Some(quant)) if quant.signed => pixels.convert(&x.bytes, inside, |b| f32::from(b.cast_signed())),
+                (Reading::Levels { .. }, Some(_)) => pixels.convert(&x.bytes, inside, f32::from),
+                (Reading::Reals, Some(quant)) if quant.signed => {
+                    pixels.convert(&x.bytes, inside, |b| quant.scale * (i32::from(b.cast_signed()) - quant.zero_point) as f32);
+                }
+                (Reading::Reals, Some(quant)) => {
+                    pixels.convert(&x.bytes, inside, |b| quant.scale * (i32::from(b) - quant.zero_point) as f32);
+                }
+            }
+        }
+    }
+}
+
+/// One block of channels of neighbouring pixels.
+struct Pixels {
+    first: usize,
+    pitch: usize,
+    /// Channels that there are; the other lanes become 0.
+    count: usize,
+}
+
+impl Pixels {
+    #[inline(always)]
+    fn convert<T: Copy>(&self, from: &[T], to: &mut [f32], real: impl Fn(T) -> f32) {
+        let pixels = to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(from[self.first..].chunks(self.pitch));
+        for (to, from) in pixels {
+            match from.first_chunk::<BLOCK>() {
+                Some(from) if self.count == BLOCK => to.iter_mut().zip(from).for_each(|(to, &from)| *to = real(from)),
+                _ => {
+                    to.fill(0.0);
+                    to.iter_mut().zip(&from[..self.count]).for_each(|(to, &from)| *to = real(from));
+                }
+            }
+        }
+    }
+}
+
+/// Taps of a window, for [`tile`].
+#[derive(Clone, Copy)]
+pub(super) struct Taps {
+    /// Columns of the kernel.
+    pub(super) columns: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+}
+
+impl Taps {
+    pub(super) const fn of(conv: &Conv2d) -> Self {
+        let window = conv.window;
+        Self { columns: window.kernel[1], stride: window.stride[1], dilation: window.dilation[1] }
+    }
+}
+
+/// Adds one block's products of [`TILE`] output pixels to `totals`: `starts` are the lines' first floats for the first of the
+/// pixels, `weights` are `[rows, columns, BLOCK]`.
+///
+/// `add(total, x, w)` is `total + x w`.
+#[inline(always)]
+pub(super) fn tile(
+    lines: &[f32],
+    starts: impl Iterator<Item = usize>,
+    taps: Taps,
+    weights: &[f32],
+    totals: &mut [[f32; BLOCK]; TILE],
+    add: impl Fn(f32, f32, f32) -> f32,
+) {
+    let step = taps.stride.wrapping_mul(BLOCK);
+    let rows = weights.chunks_exact(taps.columns.wrapping_mul(BLOCK));
+    for (start, row) in starts.zip(rows) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|p: usize| {
+            let from = lines.get(start.wrapping_add(p.wrapping_mul(step))..).unwrap_or_default();
+            from.as_chunks::<BLOCK>().0.iter().step_by(taps.dilation)
+        });
+        let [ta, tb, tc, td] = totals;
+        for ((((w, a), b), c), d) in row.as_chunks::<BLOCK>().0.iter().zip(a).zip(b).zip(c).zip(d) {
+            for i in 0..BLOCK {
+                ta[i] = add(ta[i], a[i], w[i]);
+                tb[i] = add(tb[i], b[i], w[i]);
+                tc[i] = add(tc[i], c[i], w[i]);
+                td[i] = add(td[i], d[i], w[i]);
+            }
+        }
+    }
+}
