@@ -69,6 +69,15 @@ fn boards_are_listed_and_shown_and_an_unknown_one_is_answered_with_the_known() {
 }
 
 #[test]
+fn threads_are_those_of_the_cpu() {
+    let bench = |threads| json(&["bench", "--runs", "1", "--backend", "cpu", "--threads", threads]);
+    assert_eq!((bench("1")["backend"].as_str(), bench("0")["backend"].as_str()), (Some("cpu"), Some("cpu")));
+    let refused = fathom(&["bench", "--runs", "1", "--backend", "gpu", "--threads", "2"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("2 threads"), "{}", refused.stderr);
+}
+
+#[test]
 fn demo_writes_previews_and_says_what_they_mean() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("fathom-demo");
@@ -144,6 +153,11 @@ fn wrong_usage_ends_with_two_and_help_with_zero() {
     assert_eq!(fathom(&["depth"]).code, 2);
     assert_eq!(fathom(&["depth", "a.png", "--backend", "tpu"]).code, 2);
     assert_eq!(fathom(&["depth", "a.png", "--input-size", "0x4"]).code, 2);
+    for threads in ["two", "-1", "257"] {
+        let refused = fathom(&["depth", "a.png", "--threads", threads]);
+        assert_eq!(refused.code, 2);
+        assert!(refused.stderr.contains("0 for all cores, or 1 to 256"), "{}", refused.stderr);
+    }
     for command in ["depth", "eval", "inspect", "bench", "boards", "doctor", "demo", "calibrate", "quantize"] {
         let help = fathom(&[command, "--help"]);
         assert_eq!((help.code, help.stdout.contains("Usage: fathom")), (0, true), "{command}");

@@ -168,13 +168,14 @@ fn a_network_without_a_card_is_answered_with_the_flags_to_give() {
     }
 }
 
-/// What the program itself takes, bytes: its code (30 MB with GPU and tract built in, half of it touched), the C library, thread
-/// stacks, a frame and its results.
-const PROGRAM_BYTES: u64 = 18_000_000;
+/// What the program itself may take, bytes. It takes 19.4 MB where the network is next to nothing (`fixtures/onnx/valid/opset18.onnx`, this
+/// frame, array and preview written): its code (30 MB with GPU and tract built in, half of it touched), the C library, thread stacks,
+/// the frame and its results. Less is allowed, because the bound of the network leaves room.
+const PROGRAM_BYTES: u64 = 12_000_000;
 
 /// The design's bound, three times the weights and the activations, with the program's own memory beside it: for a network of 8 MB of
-/// weights that counts. Measured: 86.5 MB of 69.5 + 18 MB, 81.4 MB without GPU and tract; the CPU executor keeps the plan's weights
-/// beside its packed ones.
+/// weights that counts. Measured: 77.1 MB of 69.5 + 12 MB: 45.9 MB of arena, 8 MB of packed weights, 8 MB that the heap keeps from
+/// lowering, and the program.
 #[test]
 fn peak_memory_stays_below_three_times_the_weights_the_activations_and_the_program() {
     let Some(model) = shared("models/pydnetpp.onnx") else { return };

@@ -26,6 +26,13 @@ fn byte_convolutions_are_exact_at_awkward_shapes() {
         (11, 7, 33, ConvShape::same(33, 5, 2, 1, 33)),
         (7, 17, 5, ConvShape::same(5, 3, 1, 3, 5)),
         (10, 10, 8, ConvShape::same(7, 3, 1, 2, 1)),
+        // Few channels before and behind; kernel rows long enough for bands.
+        (6, 9, 4, ConvShape::same(35, 5, 2, 1, 1)),
+        (9, 7, 33, ConvShape::same(1, 3, 1, 1, 1)),
+        (6, 5, 20, ConvShape::same(2, 3, 2, 2, 1)),
+        (11, 19, 17, ConvShape::same(33, 3, 1, 1, 1)),
+        (19, 17, 48, ConvShape::same(16, 3, 2, 1, 1)),
+        (37, 9, 48, ConvShape::same(48, 3, 1, 1, 48)),
     ];
     for (height, width, channels, conv) in shapes {
         for signed in [false, true] {
@@ -153,6 +160,22 @@ fn close(graph: &Graph) -> Arc<Plan> {
         }
     }
     plan
+}
+
+#[test]
+fn weights_leave_a_plan_that_nobody_else_holds_and_stay_in_one_that_is_shared() {
+    let (mut b, input) = Builder::new(6, 9);
+    let y = b.conv(input, ConvShape::same(8, 3, 1, 1, 1), None);
+    let graph = b.finish(&[y]);
+    let shared = Arc::new(lower(&graph).unwrap());
+    let picture = image(&shared.input.shape);
+    let expected = CpuExecutor::new(Arc::clone(&shared), 1).unwrap().run(&picture).unwrap();
+    assert_eq!(shared.released_bytes(), 0);
+    let bytes = shared.weights_bytes();
+    let mut alone = CpuExecutor::new(Arc::new(lower(&graph).unwrap()), 1).unwrap();
+    assert!(alone.plan().released_bytes() >= 4 * 8 * 3 * 9, "{} bytes left the plan", alone.plan().released_bytes());
+    assert_eq!(alone.plan().weights_bytes(), bytes, "what the weights take is still told");
+    assert_eq!(alone.run(&picture).unwrap(), expected);
 }
 
 fn both(graph: &Graph) -> (Arc<Plan>, Vec<Tensor>, Vec<Tensor>) {

@@ -25,20 +25,19 @@ pub(super) struct PreparedBands {
     finish: IntegerFinish,
 }
 
-/// Least length of a kernel row's products, and least number of them, for bands.
+/// Least length of a kernel row's products.
 const LEAST_INNER: usize = 48;
-const LEAST_COLUMNS: usize = 24;
 
 /// Most output lines of a band: its input lines stay in the second cache.
 const BAND_LINES: usize = 16;
 
 impl PreparedBands {
-    /// Whether bands pay: several kernel rows over neighbouring pixels, one group, products long and wide enough to be worth a call
-    /// for each kernel row, and a kernel that needs no halved bytes.
+    /// Whether bands pay: several kernel rows over neighbouring pixels, one group, products long enough to be worth a call for each
+    /// kernel row, and a kernel that needs no halved bytes.
     pub(super) fn takes(conv: &Conv2d, arithmetic: &Arithmetic, kernels: &Kernels) -> bool {
         let Window { kernel, dilation, .. } = conv.window;
         let tall = kernel[0] > 1 && dilation == [1, 1] && conv.groups == 1 && conv.output().width >= 8;
-        let large = kernel[1] * pitch(conv.input.channels) >= LEAST_INNER && conv.out_channels >= LEAST_COLUMNS;
+        let large = kernel[1] * pitch(conv.input.channels) >= LEAST_INNER;
         tall && large && matches!(arithmetic, Arithmetic::Bytes { .. }) && !kernels.may_saturate()
     }
 

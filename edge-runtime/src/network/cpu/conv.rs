@@ -67,7 +67,8 @@ impl PreparedConv {
     pub(super) fn run(&self, kernels: &Kernels, inputs: &[Operand<'_>], out: &mut Output<'_>, workers: &mut Workers) -> Result<()> {
         let failure = Failure::default();
         let tile = Tile { this: self, kernels, inputs, out_pitch: out.tensor.pitch };
-        let most = tile_pixels(self.conv.out_channels.max(self.conv.window.kernel[0] * self.conv.window.kernel[1] * self.conv.group_channels()));
+        let most =
+            tile_pixels(self.conv.out_channels.max(self.conv.window.kernel[0] * self.conv.window.kernel[1] * self.conv.group_channels()));
         let pixels = workers.share(out.tensor.rows(), most);
         let chunk = pixels * out.tensor.pitch;
         if out.tensor.quant.is_none() {

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
 use super::gemm::{bytes, floats};
-use super::lines::{BLOCK, Lines, Reading, TILE, Taps, tile};
+use super::lines::{BLOCK, Bring, Lines, Reading, TILE, Taps, add_products, multiply_add};
 use super::memory::{Operand, Output};
 use super::work::{Scratch, Workers, at_least};
 use crate::Result;
@@ -80,7 +80,9 @@ impl PreparedDepthwise {
         let mut held = self.lines.hold(&mut scratch.floats);
         let mut starts = vec![0; self.conv.window.kernel[0]];
         for y in 0..count {
-            self.lines.bring(&mut held, &inputs[0], self.reading, first + y, &mut starts);
+            let bring =
+                Bring { lines: &self.lines, held: &mut held, x: &inputs[0], reading: self.reading, y: first + y, starts: &mut starts };
+            self.arch.dispatch(bring);
             let pixel = (first + y) * width;
             let residual = inputs.get(1).map(|r| Residual::new(r, pixel * r.tensor.pitch, r.tensor.pitch));
             let mut rows = rows.from(y * width * target.pitch);
@@ -107,7 +109,7 @@ fn blocked(lines: &Lines, channels: usize, count: usize, weight: impl Fn(usize) 
     starts.flat_map(|first| (0..count * BLOCK).map(move |k| (first + k % BLOCK, k / BLOCK))).map(|(c, tap)| lane(c, tap)).collect()
 }
 
-/// A sum as the epilogue takes it.
+/// A sum as an epilogue takes it.
 trait Sum: Copy {
     /// From a float, which is whole if the epilogue takes integers.
     fn of(total: f32) -> Self;
@@ -152,12 +154,10 @@ impl<T: Sum> WithSimd for LineSums<'_, T> {
                 let mut totals = [[0.0; BLOCK]; TILE];
                 let at = block * block_len + t * tile_len;
                 let starts = starts.iter().map(|start| start.wrapping_add(at));
-                // Without a fused multiplication its emulation would be called; whole numbers come out the same.
-                if S::IS_SCALAR {
-                    tile(lines, starts, taps, weights, &mut totals, |total, x, w| total + x * w);
-                } else {
-                    tile(lines, starts, taps, weights, &mut totals, |total, x, w| x.mul_add(w, total));
-                }
+                taps.visit(lines, starts, weights, BLOCK, |w, pixels| {
+                    let Some(w) = w.first_chunk() else { return };
+                    add_products(&mut totals, pixels, w, multiply_add::<S>);
+                });
                 for (pixel, totals) in pixels.chunks_exact_mut(channels).zip(&totals) {
                     let channels = &mut pixel[first..first + count];
                     channels.iter_mut().zip(totals).for_each(|(sum, &total)| *sum = T::of(total));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fathom_core::ops::nn::byte::{Byte, ByteTable};
 use fathom_core::ops::nn::elementwise::ByteSum;
-use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue, RealEpilogue};
+use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue};
 use fathom_core::ops::nn::pitch;
 use fathom_core::quant::QuantParams;
 use pulp::{Arch, Simd, WithSimd};
@@ -16,12 +16,20 @@ use crate::network::plan::ByteArithmetic;
 /// What follows integer sums.
 #[derive(Debug)]
 pub(super) struct IntegerFinish {
-    /// Bias less the first operand's zero point times the column sums of the second.
+    /// Bias less the first operand's zero point times the column sums of the second, row after row.
     offset: Vec<i32>,
+    /// Factors of the sums, likewise.
+    multiplier: Vec<f32>,
+    /// Columns of a row, and rows that `offset` and `multiplier` are for.
+    columns: usize,
+    repeat: usize,
     result: ByteArithmetic,
     out: Option<QuantParams>,
     arch: Arch,
 }
+
+/// Sums that are finished together, roughly.
+const TOGETHER: usize = 1024;
 
 /// What follows float sums.
 #[derive(Debug)]
@@ -72,15 +80,43 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Puts rows that lie one behind the other where they belong.
+    #[inline(always)]
+    fn scatter<T: Copy>(&self, rows: &[T], zero: T, out: &mut [T]) {
+        for (row, out) in rows.chunks_exact(self.columns.len()).zip(out.chunks_mut(self.pitch)) {
+            out[self.columns.clone()].copy_from_slice(row);
+            if !self.cleared.is_empty() {
+                out[self.cleared.clone()].fill(zero);
+            }
+        }
+    }
+}
+
+/// Where rows of a residual lie.
+#[derive(Clone, Copy)]
+struct RowsOf {
+    start: usize,
+    pitch: usize,
+}
+
+impl RowsOf {
+    #[inline(always)]
+    fn range(self, row: usize, columns: &Range<usize>) -> Range<usize> {
+        let start = self.start + row * self.pitch;
+        start + columns.start..start + columns.end
+    }
+}
+
 impl<'a> Residual<'a> {
     pub(super) fn new(operand: &'a Operand<'a>, start: usize, pitch: usize) -> Self {
         Self { operand, start, pitch }
     }
 
+    /// The rows from `row` on.
     #[inline(always)]
-    fn range(&self, row: usize, columns: &Range<usize>) -> Range<usize> {
-        let start = self.start + row * self.pitch;
-        start + columns.start..start + columns.end
+    fn from(&self, row: usize) -> RowsOf {
+        RowsOf { start: self.start + row * self.pitch, pitch: self.pitch }
     }
 }
 
@@ -105,12 +141,27 @@ impl TileRows<'_> {
 impl IntegerFinish {
     /// `column_sums` and `zero` fold the first operand's zero point into the bias.
     pub(super) fn new(result: &ByteArithmetic, column_sums: &[i32], zero: i32, out: Option<QuantParams>) -> Self {
-        let bias = match result {
-            ByteArithmetic::Byte(epilogue) => &epilogue.bias,
-            ByteArithmetic::Real(epilogue) => &epilogue.bias,
+        let (bias, multiplier) = match result {
+            ByteArithmetic::Byte(epilogue) => (&epilogue.bias, &epilogue.multiplier),
+            ByteArithmetic::Real(epilogue) => (&epilogue.bias, &epilogue.multiplier),
         };
         let offset = column_sums.iter().enumerate().map(|(c, sum)| bias.get(c).copied().unwrap_or(0).wrapping_sub(zero.wrapping_mul(*sum)));
-        Self { offset: offset.collect(), result: result.clone(), out, arch: Arch::new() }
+        let offset: Vec<i32> = offset.collect();
+        let columns = offset.len();
+        let repeat = (TOGETHER / columns.max(1)).max(1);
+        Self {
+            offset: offset.repeat(repeat),
+            multiplier: multiplier.repeat(repeat),
+            columns,
+            repeat,
+            result: result.clone(),
+            out,
+            arch: Arch::new(),
+        }
+    }
+
+    fn signed(&self) -> bool {
+        self.out.is_some_and(|quant| quant.signed)
     }
 
     /// Finishes rows of sums.
@@ -141,41 +192,58 @@ struct IntegerTile<'a, 'o> {
 impl WithSimd for IntegerTile<'_, '_> {
     type Output = ();
 
+    /// Several rows at a time, one behind the other, so that rows of few columns fill the vectors too.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { finish, sums, target, residual, out } = self;
-        let columns = target.columns.clone();
-        let offset = &finish.offset[columns.clone()];
-        for (i, sums) in sums.chunks_exact(columns.len()).enumerate() {
-            let start = i * target.pitch;
-            let other = residual.map(|r| (r.operand, r.range(i, &columns)));
+        let count = target.columns.len();
+        // Of a group, the columns are not the first: its rows are taken one by one.
+        let (first, rows) = if count == finish.columns { (0, finish.repeat) } else { (target.columns.start, 1) };
+        let mut levels = Vec::new();
+        let mut reals = Vec::new();
+        for (i, sums) in sums.chunks(count * rows).enumerate() {
+            let row = i * rows;
+            let start = row * target.pitch;
+            let scales = first..first + sums.len();
+            let (offset, multiplier) = (&finish.offset[scales.clone()], &finish.multiplier[scales]);
             match (&finish.result, &mut *out) {
-                (ByteArithmetic::Byte(epilogue), TileRows::Bytes(rows)) => {
-                    let row = &mut rows[start + columns.start..start + columns.end];
-                    let other = other.map(|(operand, range)| &operand.bytes[range]);
-                    if finish.out.is_some_and(|q| q.signed) {
-                        byte_row::<i8>(epilogue, sums, offset, &columns, other, row);
+                (ByteArithmetic::Byte(e), TileRows::Bytes(out)) => {
+                    let other = residual.map(|r| (r.operand, r.from(row)));
+                    let rows = ByteRows { e, sums, offset, multiplier, columns: &target.columns, other, signed: finish.signed() };
+                    if target.pitch == count {
+                        rows.finish(&mut out[start..start + sums.len()]);
                     } else {
-                        byte_row::<u8>(epilogue, sums, offset, &columns, other, row);
+                        let levels = resized(&mut levels, sums.len());
+                        rows.finish(levels);
+                        target.scatter(levels, 0, &mut out[start..]);
                     }
                 }
-                (ByteArithmetic::Real(epilogue), TileRows::Floats(rows)) => {
-                    let row = &mut rows[start + columns.start..start + columns.end];
-                    real_row(epilogue, sums, offset, &columns, other, row);
-                }
-                (ByteArithmetic::Real(epilogue), TileRows::Bytes(rows)) => {
-                    let mut reals = vec![0.0; columns.len()];
-                    real_row(epilogue, sums, offset, &columns, other, &mut reals);
-                    if let Some(quant) = finish.out {
-                        quantize_row(quant, &reals, &mut rows[start + columns.start..start + columns.end]);
+                (ByteArithmetic::Real(e), out) => {
+                    let reals = resized(&mut reals, sums.len());
+                    let scaled = reals.iter_mut().zip(sums).zip(offset).zip(multiplier);
+                    scaled.for_each(|(((real, &sum), &offset), &multiplier)| *real = sum.wrapping_add(offset) as f32 * multiplier);
+                    real_stages(&e.float, &target.columns, residual.map(|r| (r.operand, r.from(row))), reals);
+                    match (out, finish.out) {
+                        (TileRows::Floats(out), _) => target.scatter(reals, 0.0, &mut out[start..]),
+                        (TileRows::Bytes(out), Some(quant)) => {
+                            let levels = resized(&mut levels, reals.len());
+                            quantize_row(quant, reals, levels);
+                            target.scatter(levels, 0, &mut out[start..]);
+                        }
+                        (TileRows::Bytes(_), None) => {}
                     }
                 }
                 // A byte epilogue writes bytes: the plan's tensor says so.
                 (ByteArithmetic::Byte(_), TileRows::Floats(_)) => {}
             }
-            clear(out, start, &target.cleared);
         }
     }
+}
+
+/// A buffer's first elements.
+#[inline(always)]
+fn resized<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+    super::work::at_least(buffer, len)
 }
 
 struct FloatTile<'a, 'o> {
@@ -203,7 +271,7 @@ impl WithSimd for FloatTile<'_, '_> {
             }
             activate(epilogue.activation, sums);
             if let (true, Some(residual)) = (epilogue.residual, residual) {
-                add_residual(residual.operand, residual.range(i, &columns), sums);
+                add_residual(residual.operand, residual.from(i).range(0, &columns), sums);
             }
             activate(epilogue.then, sums);
             let start = i * target.pitch;
@@ -228,114 +296,91 @@ fn clear(out: &mut TileRows<'_>, start: usize, lanes: &Range<usize>) {
     }
 }
 
-/// A row of bytes, [`LANES`] columns at a time; the last block overlaps its neighbour to be whole.
-#[inline(always)]
-fn byte_row<B: Byte>(e: &ByteEpilogue, sums: &[i32], offset: &[i32], columns: &Range<usize>, other: Option<&[u8]>, out: &mut [u8]) {
-    let multiplier = &e.multiplier[columns.clone()];
-    let count = sums.len();
-    if count < LANES {
-        let lanes = ByteLanes {
-            sums: padded(sums),
-            offset: padded(offset),
-            multiplier: padded(multiplier),
-            other: other.map(|other| padded(&other[..count])),
-            columns: columns.clone(),
-        };
-        return out[..count].copy_from_slice(&lanes.finish::<B>(e)[..count]);
-    }
-    for first in (0..count).step_by(LANES).map(|first| first.min(count - LANES)) {
-        let lanes = ByteLanes {
-            sums: whole(sums, first),
-            offset: whole(offset, first),
-            multiplier: whole(multiplier, first),
-            other: other.map(|other| whole(other, first)),
-            columns: columns.start.wrapping_add(first)..columns.end,
-        };
-        out[first..first + LANES].copy_from_slice(&lanes.finish::<B>(e));
-    }
+/// Bounds and shift of a rounding to bytes.
+#[derive(Clone, Copy)]
+struct Rounding {
+    low: f32,
+    high: f32,
+    shift: i32,
 }
 
-/// Columns that are finished together.
-const LANES: usize = 16;
+impl Rounding {
+    /// Adding and subtracting 1.5 * 2^23 rounds half to even, exactly, below 2^22.
+    const MAGIC: f32 = 12_582_912.0;
 
-#[inline(always)]
-fn whole<T: Copy + Default>(row: &[T], first: usize) -> [T; LANES] {
-    row.get(first..).and_then(<[T]>::first_chunk).copied().unwrap_or([T::default(); LANES])
-}
-
-#[inline(always)]
-fn padded<T: Copy + Default>(row: &[T]) -> [T; LANES] {
-    let mut lanes = [T::default(); LANES];
-    lanes.iter_mut().zip(row).for_each(|(lane, &x)| *lane = x);
-    lanes
-}
-
-/// Neighbouring columns of a row.
-struct ByteLanes {
-    sums: [i32; LANES],
-    offset: [i32; LANES],
-    multiplier: [f32; LANES],
-    /// The residual.
-    other: Option<[u8; LANES]>,
-    /// From the first of them on.
-    columns: Range<usize>,
-}
-
-impl ByteLanes {
     #[inline(always)]
-    fn finish<B: Byte>(&self, e: &ByteEpilogue) -> [u8; LANES] {
-        let bounds = [e.low.wrapping_sub(e.zero_point), e.high.wrapping_sub(e.zero_point)].map(|b| b as f32);
-        let mut out = self.requantized(bounds, e.zero_point);
-        if let Some(table) = &e.table {
-            look_up(table, &self.columns, &mut out);
-        }
-        if let (Some(sum), Some(other)) = (&e.residual, &self.other) {
-            add_row::<B>(sum, other, &mut out);
-        }
-        if let Some(table) = &e.then {
-            look_up(table, &self.columns, &mut out);
-        }
-        out
-    }
-
-    /// `requantize` of core: adding and subtracting 1.5 * 2^23 rounds half to even, exactly, below 2^22.
-    #[inline(always)]
-    fn requantized(&self, bounds: [f32; 2], zero_point: i32) -> [u8; LANES] {
-        const MAGIC: f32 = 12_582_912.0;
-        let shift = zero_point.wrapping_sub(MAGIC.to_bits().cast_signed());
-        let mut levels = [0_i32; LANES];
-        for i in 0..LANES {
-            let scaled = self.sums[i].wrapping_add(self.offset[i]) as f32 * self.multiplier[i];
-            // Comparisons as the vector instructions have them; a NaN becomes the lower bound.
-            let above = if scaled > bounds[0] { scaled } else { bounds[0] };
-            let within = if above < bounds[1] { above } else { bounds[1] };
-            levels[i] = (within + MAGIC).to_bits().cast_signed().wrapping_add(shift);
-        }
-        levels.map(|level| level as u8)
+    fn of(e: &ByteEpilogue) -> Self {
+        let bound = |b: i32| b.wrapping_sub(e.zero_point) as f32;
+        Self { low: bound(e.low), high: bound(e.high), shift: e.zero_point.wrapping_sub(Self::MAGIC.to_bits().cast_signed()) }
     }
 }
 
+/// `requantize` of core, element by element.
 #[inline(always)]
-fn real_row(
-    e: &RealEpilogue,
-    sums: &[i32],
-    offset: &[i32],
-    columns: &Range<usize>,
-    other: Option<(&Operand<'_>, Range<usize>)>,
-    out: &mut [f32],
-) {
-    let multiplier = &e.multiplier[columns.clone()];
+fn requantize(rounding: Rounding, sums: &[i32], offset: &[i32], multiplier: &[f32], out: &mut [u8]) {
     for (((out, &sum), &offset), &multiplier) in out.iter_mut().zip(sums).zip(offset).zip(multiplier) {
-        *out = sum.wrapping_add(offset) as f32 * multiplier;
+        let scaled = sum.wrapping_add(offset) as f32 * multiplier;
+        // Comparisons as vector instructions have them; a NaN becomes the lower bound.
+        let above = if scaled > rounding.low { scaled } else { rounding.low };
+        let within = if above < rounding.high { above } else { rounding.high };
+        *out = (within + Rounding::MAGIC).to_bits().cast_signed().wrapping_add(rounding.shift) as u8;
     }
-    if let Some(bias) = e.float.bias.get(columns.clone()) {
-        out.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+}
+
+/// Rows of sums whose results are bytes.
+struct ByteRows<'a> {
+    e: &'a ByteEpilogue,
+    sums: &'a [i32],
+    offset: &'a [i32],
+    multiplier: &'a [f32],
+    columns: &'a Range<usize>,
+    other: Option<(&'a Operand<'a>, RowsOf)>,
+    signed: bool,
+}
+
+impl ByteRows<'_> {
+    #[inline(always)]
+    fn finish(&self, levels: &mut [u8]) {
+        requantize(Rounding::of(self.e), self.sums, self.offset, self.multiplier, levels);
+        if self.signed {
+            byte_stages::<i8>(self.e, self.columns, self.other, levels);
+        } else {
+            byte_stages::<u8>(self.e, self.columns, self.other, levels);
+        }
     }
-    activate(e.float.activation, out);
-    if let (true, Some((operand, range))) = (e.float.residual, other) {
-        add_residual(operand, range, out);
+}
+
+/// What follows the rounding, on rows of `columns` one behind the other.
+#[inline(always)]
+fn byte_stages<B: Byte>(e: &ByteEpilogue, columns: &Range<usize>, other: Option<(&Operand<'_>, RowsOf)>, levels: &mut [u8]) {
+    let count = columns.len();
+    if let Some(table) = &e.table {
+        levels.chunks_exact_mut(if table.tables() == 1 { levels.len() } else { count }).for_each(|row| look_up(table, columns, row));
     }
-    activate(e.float.then, out);
+    if let (Some(sum), Some((operand, at))) = (&e.residual, other) {
+        if at.pitch == count {
+            add_row::<B>(sum, &operand.bytes[at.start..at.start + levels.len()], levels);
+        } else {
+            levels.chunks_exact_mut(count).enumerate().for_each(|(i, row)| add_row::<B>(sum, &operand.bytes[at.range(i, columns)], row));
+        }
+    }
+    if let Some(table) = &e.then {
+        levels.chunks_exact_mut(if table.tables() == 1 { levels.len() } else { count }).for_each(|row| look_up(table, columns, row));
+    }
+}
+
+/// What follows the scaling, on rows of `columns` one behind the other.
+#[inline(always)]
+fn real_stages(e: &FloatEpilogue, columns: &Range<usize>, other: Option<(&Operand<'_>, RowsOf)>, reals: &mut [f32]) {
+    let count = columns.len();
+    if let Some(bias) = e.bias.get(columns.clone()) {
+        reals.chunks_exact_mut(count).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, b)| *x += b));
+    }
+    activate(e.activation, reals);
+    if let (true, Some((operand, at))) = (e.residual, other) {
+        reals.chunks_exact_mut(count).enumerate().for_each(|(i, row)| add_residual(operand, at.range(i, columns), row));
+    }
+    activate(e.then, reals);
 }
 
 #[inline(always)]

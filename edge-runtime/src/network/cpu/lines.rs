@@ -4,6 +4,7 @@
 //! 2^24 here ([`Lines::exact`]), which floats add without rounding in any order.
 
 use fathom_core::ops::nn::conv::Conv2d;
+use pulp::{Simd, WithSimd};
 
 use super::memory::Operand;
 use super::work::at_least;
@@ -88,6 +89,7 @@ impl Lines {
     }
 
     /// Makes sure that the lines under output line `y` are at hand; `starts[ky]` is where the line of kernel row `ky` begins.
+    #[inline(always)]
     pub(super) fn bring(&self, held: &mut Held<'_>, x: &Operand<'_>, reading: Reading, y: usize, starts: &mut [usize]) {
         let window = self.conv.window;
         for (ky, start) in starts.iter_mut().enumerate() {
@@ -101,6 +103,7 @@ impl Lines {
         }
     }
 
+    #[inline(always)]
     fn convert(&self, x: &Operand<'_>, reading: Reading, line: isize, out: &mut [f32]) {
         let input = self.conv.input;
         let padding = match reading {
@@ -122,10 +125,10 @@ impl Lines {
                 (Reading::Levels { .. }, Some(quant)) if quant.signed => pixels.convert(&x.bytes, inside, |b| f32::from(b.cast_signed())),
                 (Reading::Levels { .. }, Some(_)) => pixels.convert(&x.bytes, inside, f32::from),
                 (Reading::Reals, Some(quant)) if quant.signed => {
-                    pixels.convert(&x.bytes, inside, |b| quant.scale * (i32::from(b.cast_signed()) - quant.zero_point) as f32);
+                    pixels.convert(&x.bytes, inside, |b| quant.scale * i32::from(b.cast_signed()).wrapping_sub(quant.zero_point) as f32);
                 }
                 (Reading::Reals, Some(quant)) => {
-                    pixels.convert(&x.bytes, inside, |b| quant.scale * (i32::from(b) - quant.zero_point) as f32);
+                    pixels.convert(&x.bytes, inside, |b| quant.scale * i32::from(b).wrapping_sub(quant.zero_point) as f32);
                 }
             }
         }
@@ -144,19 +147,53 @@ impl Pixels {
     #[inline(always)]
     fn convert<T: Copy>(&self, from: &[T], to: &mut [f32], real: impl Fn(T) -> f32) {
         let pixels = to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(from[self.first..].chunks(self.pitch));
-        for (to, from) in pixels {
-            match from.first_chunk::<BLOCK>() {
-                Some(from) if self.count == BLOCK => to.iter_mut().zip(from).for_each(|(to, &from)| *to = real(from)),
-                _ => {
-                    to.fill(0.0);
-                    to.iter_mut().zip(&from[..self.count]).for_each(|(to, &from)| *to = real(from));
-                }
+        if self.count == BLOCK {
+            for (to, from) in pixels {
+                // By value: the compiler need not fear that writing changes what is still to be read.
+                let Some(&from) = from.first_chunk::<BLOCK>() else { return };
+                *to = lanes(from, &real);
+            }
+        } else {
+            // Padding lanes hold 0, and no weight.
+            for (to, from) in pixels {
+                let (few, rest) = to.as_chunks_mut::<4>().0.split_at_mut(self.count.div_ceil(4));
+                few.iter_mut().zip(from.as_chunks::<4>().0).for_each(|(to, &from)| *to = lanes(from, &real));
+                rest.fill([0.0; 4]);
             }
         }
     }
 }
 
-/// Taps of a window, for [`tile`].
+#[inline(always)]
+fn lanes<T: Copy, const N: usize>(from: [T; N], real: impl Fn(T) -> f32) -> [f32; N] {
+    let mut to = [0.0; N];
+    for i in 0..N {
+        to[i] = real(from[i]);
+    }
+    to
+}
+
+/// Brings the lines under an output line, with the widest vectors there are.
+pub(super) struct Bring<'a, 's> {
+    pub(super) lines: &'a Lines,
+    pub(super) held: &'a mut Held<'s>,
+    pub(super) x: &'a Operand<'a>,
+    pub(super) reading: Reading,
+    /// The output line.
+    pub(super) y: usize,
+    pub(super) starts: &'a mut [usize],
+}
+
+impl WithSimd for Bring<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        self.lines.bring(self.held, self.x, self.reading, self.y, self.starts);
+    }
+}
+
+/// Columns of a window.
 #[derive(Clone, Copy)]
 pub(super) struct Taps {
     /// Columns of the kernel.
@@ -165,41 +202,57 @@ pub(super) struct Taps {
     pub(super) dilation: usize,
 }
 
+/// One pixel's block of channels.
+type Pixel = [f32; BLOCK];
+
 impl Taps {
     pub(super) const fn of(conv: &Conv2d) -> Self {
         let window = conv.window;
         Self { columns: window.kernel[1], stride: window.stride[1], dilation: window.dilation[1] }
     }
-}
 
-/// Adds one block's products of [`TILE`] output pixels to `totals`: `starts` are the lines' first floats for the first of the
-/// pixels, `weights` are `[rows, columns, BLOCK]`.
-///
-/// `add(total, x, w)` is `total + x w`.
-#[inline(always)]
-pub(super) fn tile(
-    lines: &[f32],
-    starts: impl Iterator<Item = usize>,
-    taps: Taps,
-    weights: &[f32],
-    totals: &mut [[f32; BLOCK]; TILE],
-    add: impl Fn(f32, f32, f32) -> f32,
-) {
-    let step = taps.stride.wrapping_mul(BLOCK);
-    let rows = weights.chunks_exact(taps.columns.wrapping_mul(BLOCK));
-    for (start, row) in starts.zip(rows) {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|p: usize| {
-            let from = lines.get(start.wrapping_add(p.wrapping_mul(step))..).unwrap_or_default();
-            from.as_chunks::<BLOCK>().0.iter().step_by(taps.dilation)
-        });
-        let [ta, tb, tc, td] = totals;
-        for ((((w, a), b), c), d) in row.as_chunks::<BLOCK>().0.iter().zip(a).zip(b).zip(c).zip(d) {
-            for i in 0..BLOCK {
-                ta[i] = add(ta[i], a[i], w[i]);
-                tb[i] = add(tb[i], b[i], w[i]);
-                tc[i] = add(tc[i], c[i], w[i]);
-                td[i] = add(td[i], d[i], w[i]);
+    /// Calls `visit(weights, [a, b, c, d])` for each tap with the pixels that [`TILE`] neighbouring outputs read there: `starts` are
+    /// the lines' first floats for the first of them, `weights` has a row of `columns weights_len` for each line.
+    #[inline(always)]
+    pub(super) fn visit(
+        self,
+        lines: &[f32],
+        starts: impl Iterator<Item = usize>,
+        weights: &[f32],
+        weights_len: usize,
+        mut visit: impl FnMut(&[f32], [&Pixel; TILE]),
+    ) {
+        let step = self.stride.wrapping_mul(BLOCK);
+        for (start, row) in starts.zip(weights.chunks_exact(self.columns.wrapping_mul(weights_len))) {
+            let row = row.chunks_exact(weights_len);
+            let [a, b, c, d] = [0, 1, 2, 3].map(|p: usize| {
+                let from = lines.get(start.wrapping_add(p.wrapping_mul(step))..).unwrap_or_default();
+                from.as_chunks::<BLOCK>().0.iter()
+            });
+            if self.dilation == 1 {
+                row.zip(a).zip(b).zip(c).zip(d).for_each(|((((w, a), b), c), d)| visit(w, [a, b, c, d]));
+            } else {
+                let [a, b, c, d] = [a, b, c, d].map(|pixels| pixels.step_by(self.dilation));
+                row.zip(a).zip(b).zip(c).zip(d).for_each(|((((w, a), b), c), d)| visit(w, [a, b, c, d]));
             }
         }
     }
+}
+
+/// `totals[p] += pixels[p] w`, lane by lane.
+#[inline(always)]
+pub(super) fn add_products(totals: &mut [Pixel; TILE], pixels: [&Pixel; TILE], w: &Pixel, add: impl Fn(f32, f32, f32) -> f32) {
+    let ([ta, tb, tc, td], [a, b, c, d]) = (totals, pixels);
+    for i in 0..BLOCK {
+        ta[i] = add(ta[i], a[i], w[i]);
+        tb[i] = add(tb[i], b[i], w[i]);
+        tc[i] = add(tc[i], c[i], w[i]);
+        td[i] = add(td[i], d[i], w[i]);
+    }
+}
+
+/// `total + x w`, fused where that is one instruction: elsewhere its emulation would be called, and whole numbers come out the same.
+#[inline(always)]
+pub(super) fn multiply_add<S: Simd>(total: f32, x: f32, w: f32) -> f32 {
+    if S::IS_SCALAR { total + x * w } else { x.mul_add(w, total) }
 }

@@ -6,6 +6,7 @@ mod conv_transpose;
 mod depthwise;
 mod epilogue;
 mod executor;
+mod few;
 mod gemm;
 mod lines;
 mod matmul;

@@ -1,8 +1,10 @@
 //! The plan's border: the image in, the graph's outputs out, each in the graph's own layout.
 
 use fathom_core::tensor::{Element, Elements, Tensor};
+use pulp::Arch;
 
-use super::memory::{Memory, bits};
+use super::memory::Memory;
+use super::vector::quantize_row;
 use crate::Result;
 use crate::network::plan::{Plan, Port};
 
@@ -25,11 +27,15 @@ pub(super) fn load(plan: &Plan, memory: &mut Memory, image: &Tensor) -> Result<(
                 row[count..].fill(0.0);
             });
         }
-        Some(quant) => Walk::of(port).rows(|row, first, step, count| {
-            let row = &mut bytes[row * tensor.pitch..(row + 1) * tensor.pitch];
-            (0..count).for_each(|i| row[i] = bits(quant, values[first + i * step]));
-            row[count..].fill(0);
-        }),
+        Some(quant) => {
+            let mut levels = vec![0; values.len()];
+            Arch::new().dispatch(|| quantize_row(quant, values, &mut levels));
+            Walk::of(port).rows(|row, first, step, count| {
+                let row = &mut bytes[row * tensor.pitch..(row + 1) * tensor.pitch];
+                (0..count).for_each(|i| row[i] = levels[first + i * step]);
+                row[count..].fill(0);
+            });
+        }
     }
     Ok(())
 }
@@ -87,14 +93,20 @@ impl Walk {
     fn rows(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let Some((&count, outer)) = self.extents.split_last() else { return visit(0, 0, 1, 1) };
         let step = self.steps[outer.len()];
+        let mut index = vec![0; outer.len()];
+        let mut first = 0;
         for row in 0..outer.iter().product() {
-            let mut rest = row;
-            let mut first = 0;
-            for axis in (0..outer.len()).rev() {
-                first += rest % outer[axis] * self.steps[axis];
-                rest /= outer[axis];
-            }
             visit(row, first, step, count);
+            // The next index, the last axis fastest.
+            for axis in (0..outer.len()).rev() {
+                index[axis] += 1;
+                first += self.steps[axis];
+                if index[axis] < outer[axis] {
+                    break;
+                }
+                first -= index[axis] * self.steps[axis];
+                index[axis] = 0;
+            }
         }
     }
 }

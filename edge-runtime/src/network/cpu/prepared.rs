@@ -7,6 +7,7 @@ use super::bands::PreparedBands;
 use super::conv::PreparedConv;
 use super::conv_transpose::PreparedConvTranspose;
 use super::depthwise::PreparedDepthwise;
+use super::few::PreparedFew;
 use super::gemm::{Kernels, floats};
 use super::matmul::PreparedMatMul;
 use super::memory::Memory;
@@ -23,6 +24,7 @@ pub(super) enum Prepared {
     Conv(PreparedConv),
     Bands(PreparedBands),
     Depthwise(PreparedDepthwise),
+    Few(PreparedFew),
     ConvTranspose(PreparedConvTranspose),
     Resize(PreparedResize),
     Table(ByteTable),
@@ -38,6 +40,9 @@ impl Prepared {
         Ok(match &step.op {
             StepOp::Conv { conv, weights, arithmetic } if PreparedDepthwise::takes(conv) => {
                 Self::Depthwise(PreparedDepthwise::new(plan, step, conv, *weights, arithmetic)?)
+            }
+            StepOp::Conv { conv, weights, arithmetic } if PreparedFew::takes(conv, arithmetic) => {
+                PreparedFew::new(plan, step, conv, *weights, arithmetic)?.map_or(Self::Twin, Self::Few)
             }
             StepOp::Conv { conv, weights, arithmetic } if PreparedBands::takes(conv, arithmetic, kernels) => {
                 let bands = PreparedBands::new(plan, step, conv, *weights, arithmetic, kernels)?;
@@ -72,6 +77,7 @@ impl Prepared {
             Self::Conv(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::ConvTranspose(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::Depthwise(conv) => conv.run(&inputs, &mut out, workers),
+            Self::Few(conv) => conv.run(&inputs, &mut out, workers),
             Self::Resize(resize) => resize.run(&inputs, &mut out, workers),
             Self::Table(table) => pointwise::table(table, &inputs, &mut out, workers),
             Self::Unary(unary) => pointwise::unary(*unary, &inputs, &mut out, workers),
@@ -86,7 +92,7 @@ impl Prepared {
     const fn macs_per_ns(&self) -> u64 {
         match self {
             Self::Conv(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
-            Self::Depthwise(_) => 12,
+            Self::Depthwise(_) | Self::Few(_) => 12,
             _ => 1,
         }
     }
@@ -102,6 +108,7 @@ impl Prepared {
             Self::Bands(conv) => conv.size(),
             Self::Conv(conv) => conv.size(),
             Self::Depthwise(conv) => conv.size(),
+            Self::Few(conv) => conv.size(),
             Self::ConvTranspose(conv) => conv.size(),
             Self::MatMul(matmul) => matmul.size(),
             Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Rows(_) | Self::Twin => 0,

@@ -139,6 +139,9 @@ const MOST_TAPS: usize = 4;
 #[inline(always)]
 fn read(x: &Operand<'_>, first: usize, channels: usize, reals: &mut [f32]) {
     let pitch = x.tensor.pitch;
+    if let (true, Some(quant)) = (pitch == channels, x.quant()) {
+        return dequantize_row(quant, &x.bytes[first * pitch..first * pitch + reals.len()], reals);
+    }
     for (px, reals) in reals.chunks_exact_mut(channels).enumerate() {
         let start = (first + px) * pitch;
         match x.quant() {
@@ -185,6 +188,10 @@ impl PreparedResize {
     #[inline(always)]
     fn stretch(&self, count: usize, line: &[f32], out: &mut [f32]) {
         let channels = self.resize.input.channels;
+        if (channels, count) == (1, 2) {
+            let weighed = |column: &Taps| column.weight[0] * line[column.at[0]] + column.weight[1] * line[column.at[1]];
+            return out.iter_mut().zip(&self.columns).for_each(|(out, column)| *out = weighed(column));
+        }
         for (column, out) in self.columns.iter().zip(out.chunks_exact_mut(channels)) {
             let at = |i: usize| &line[column.at[i] * channels..(column.at[i] + 1) * channels];
             match count {

@@ -56,9 +56,9 @@ pub(super) fn quantize_row(quant: QuantParams, reals: &[f32], out: &mut [u8]) {
 #[inline(always)]
 pub(super) fn dequantize_row(quant: QuantParams, bytes: &[u8], out: &mut [f32]) {
     if quant.signed {
-        out.iter_mut().zip(bytes).for_each(|(x, b)| *x = quant.scale * (i32::from(b.cast_signed()) - quant.zero_point) as f32);
+        out.iter_mut().zip(bytes).for_each(|(x, b)| *x = quant.scale * i32::from(b.cast_signed()).wrapping_sub(quant.zero_point) as f32);
     } else {
-        out.iter_mut().zip(bytes).for_each(|(x, &b)| *x = quant.scale * (i32::from(b) - quant.zero_point) as f32);
+        out.iter_mut().zip(bytes).for_each(|(x, &b)| *x = quant.scale * i32::from(b).wrapping_sub(quant.zero_point) as f32);
     }
 }
 

@@ -178,7 +178,8 @@ fn bias_levels(bias: &Constant, units: &[f32]) -> Option<Vec<i32>> {
     let levels = bias.levels()?;
     let scales = levels.scales_along(0, units.len())?;
     let same = scales.iter().zip(units).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs());
-    (same && bias.len() == units.len() && levels.zero_points.iter().all(|&z| z == 0)).then(|| (0..bias.len()).map(|i| levels.value(i)).collect())
+    (same && bias.len() == units.len() && levels.zero_points.iter().all(|&z| z == 0))
+        .then(|| (0..bias.len()).map(|i| levels.value(i)).collect())
 }
 
 /// The epilogue of a float sum.
