@@ -88,7 +88,7 @@ pub(crate) struct DeviceArgs {
     pub(crate) adapter: Option<String>,
 
     /// Threads of the CPU; 0 takes one for each core that the program may use.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = parse_threads)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = parse_threads)]
     pub(crate) threads: usize,
 }
 
