@@ -341,7 +341,8 @@ fn within(what: &'static str, sigma: f64, limit: f64, reasons: &mut Vec<Reason>)
 }
 
 /// Whether a network's response can be divided out.
-fn responds(kappa: Response) -> bool {
+#[must_use]
+pub fn responds(kappa: Response) -> bool {
     kappa.value >= LEAST_RESPONSE && kappa.sigma <= DATA_LIMIT * kappa.value
 }
 

@@ -30,7 +30,7 @@ pub enum Reason {
         fault: Fault,
     },
     /// The frozen network hardly changes its answer when the view changes.
-    #[error("the network does not respond to the view: kappa {kappa:.2} +- {sigma:.2}, needed 0.3 and two sigma")]
+    #[error("the network does not respond to the view: kappa {kappa:.2} +- {sigma:.2}, needed 0.3 or more, known to a factor of two")]
     NoResponse {
         /// The card's response.
         kappa: f64,
@@ -69,8 +69,9 @@ pub enum Reason {
 /// Largest sigma of tau, relative to `tau + mean(x)`, that is reported as a calibration.
 pub const TAU_LIMIT: f64 = 0.3;
 
-/// Largest sigma of tau, likewise, by the data alone, without the shift that the card says is usual.
-pub const DATA_LIMIT: f64 = 0.5;
+/// Largest sigma of tau, likewise, by the data alone, without the shift that the card says is usual: a factor of two. What
+/// then stands may rest mostly on the card; the cues' shares say how much.
+pub const DATA_LIMIT: f64 = 0.7;
 
 /// Largest sigma of ln f that is reported.
 pub const FOCAL_LIMIT: f64 = 0.15;

@@ -1,8 +1,9 @@
 //! Joins what frames say about tau: a robust, weighted mean whose sigma comes from how much frames disagree.
 //!
 //! One pooled least squares over all pixels is worse than the middle of frames: a frame that the network misreads has many
-//! pixels too. Each frame counts by the disagreement of its own views and of the frames among each other; both errors
-//! grow with `tau + mean(x)`, so they are compared in that unit.
+//! pixels too. Each frame counts by the residual that its best tau leaves: where a turn explains what the network does, the
+//! response is near its median, where it does not, it is anything. Errors grow with `tau + mean(x)`, so they are compared in
+//! that unit; how large they are is learnt from how much frames disagree.
 
 use fathom_core::model::Response;
 
@@ -88,10 +89,14 @@ impl Pool {
         let (mut scatter, mut variance, mut mean_x) = (0.0, 0.0, 0.0);
         for _ in 0..10 {
             let unit = |v: &Vote| (tau + v.mean_x).abs().max(0.1 * v.std);
-            let mut sizes: Vec<f64> = votes.iter().map(|v| ((v.tau - tau) / unit(v)).abs()).collect();
-            scatter = MAD_TO_SIGMA * median(&mut sizes)?;
+            // What the frames' own residuals do not explain of their disagreement, as a factor.
+            let claimed = |v: &Vote| unit(v) * v.residual.hypot(LEAST_RESIDUAL);
+            let mut sizes: Vec<f64> = votes.iter().map(|v| ((v.tau - tau) / claimed(v)).abs()).collect();
+            let excess = MAD_TO_SIGMA * median(&mut sizes)?;
+            let mut relative: Vec<f64> = votes.iter().map(|v| ((v.tau - tau) / unit(v)).abs()).collect();
+            scatter = MAD_TO_SIGMA * median(&mut relative)?;
             let weight = |v: &Vote| {
-                let sigma = (scatter * unit(v)).hypot(v.sigma).max(1e-9 * unit(v));
+                let sigma = (excess * claimed(v)).max(1e-9 * unit(v));
                 huber((v.tau - tau) / sigma, HUBER) / (sigma * sigma)
             };
             let weights: Vec<f64> = votes.iter().map(weight).collect();
@@ -163,10 +168,9 @@ impl Cue for Pool {
 #[derive(Debug, Clone, Copy)]
 struct Vote {
     tau: f64,
-    /// From the disagreement of the frame's views.
-    sigma: f64,
     mean_x: f64,
     std: f64,
+    /// Root mean square over the spread of the output.
     residual: f64,
 }
 
@@ -182,14 +186,8 @@ fn vote(frame: &FrameEvidence, ln_focal: f64, kappa: f64) -> Option<Vote> {
         let square_law = (2.0 * (ln_focal - tried.ln_focal)).exp();
         let response = |tau: f64| (tau + pooled.mean_x()) * square_law / kappa;
         let tau_hat = pooled.tau()?;
-        let spread: f64 = tried
-            .views
-            .iter()
-            .filter_map(|view| Some(view.information() * (response(view.tau()?) - response(tau_hat)).powi(2)))
-            .sum::<f64>();
-        let sigma = (spread / pooled.information() / 3.0).sqrt();
         let residual = pooled.mean_square(tau_hat).sqrt() / frame.spread.std;
-        Some(Vote { tau: response(tau_hat) - pooled.mean_x(), sigma, mean_x: pooled.mean_x(), std: frame.spread.std, residual })
+        Some(Vote { tau: response(tau_hat) - pooled.mean_x(), mean_x: pooled.mean_x(), std: frame.spread.std, residual })
     };
     if above == 0 || above == frame.tried.len() {
         return single(above.min(frame.tried.len().checked_sub(1)?));
@@ -200,7 +198,6 @@ fn vote(frame: &FrameEvidence, ln_focal: f64, kappa: f64) -> Option<Vote> {
     let mix = |a: f64, b: f64| a * (1.0 - share) + b * share;
     Some(Vote {
         tau: mix(low.tau, high.tau),
-        sigma: mix(low.sigma, high.sigma),
         mean_x: mix(low.mean_x, high.mean_x),
         std: low.std,
         residual: mix(low.residual, high.residual),
@@ -209,6 +206,9 @@ fn vote(frame: &FrameEvidence, ln_focal: f64, kappa: f64) -> Option<Vote> {
 
 /// Fewest frames whose disagreement says anything.
 pub const LEAST_FRAMES: usize = 3;
+
+/// Residual, over the output's spread, below which frames count alike: resampling and quantization leave that much.
+const LEAST_RESIDUAL: f64 = 0.05;
 
 /// Where `tau + mean(x)` falls below this share of what the frames say, its logarithm is continued by its tangent.
 const NEAR: f64 = 0.05;

@@ -2,6 +2,9 @@
 //!
 //! `nearest -> accumulate -> resolve -> fill` over one [`Params`]. Points are `ScreenPoint`s as they lie in memory, 16 bytes
 //! each; `nearest` must start as `0xffffffff` everywhere and the sums as zeros (see [`crate::nn::copy::fill`]).
+//!
+//! Calibration does not launch them. What it solves by are turned views, which are resampled and need no splat; the orbits
+//! that do need one told nothing of focal length with real networks (see `fathom_calibration`), and stay an ablation.
 
 use fathom_core::frame::Size;
 use fathom_core::ops::splat::accumulate::BAND_SHIFT;

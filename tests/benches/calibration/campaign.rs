@@ -3,24 +3,25 @@
 use fathom_calibration::anchors::perspective::Perspective;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
-use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
+use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options, responds};
+use fathom_calibration::consistency::frame::FrameEvidence;
 use fathom_calibration::consistency::pool::Pool;
 use fathom_calibration::information::Cue;
 use fathom_calibration::scene::Spread;
 use fathom_calibration::solve::{Prior, solve};
-use fathom_calibration::verdict::{DATA_LIMIT, TAU_LIMIT};
+use fathom_calibration::verdict::Outcome;
 use fathom_core::calibration::Calibration;
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, Size};
-use fathom_core::measures::accuracy::{abs_rel, gap_closed};
+use fathom_core::measures::accuracy::abs_rel;
 use fathom_core::measures::alignment::{Affine, scale_only};
-use fathom_core::measures::camera::{Claim, coverage};
 use fathom_core::measures::{Pair, median, pairs};
 use fathom_core::model::{DepthModel, ModelCard, Prediction, Response};
 use fathom_core::ops::image::resize::resize_plane;
 
 use crate::cameras::{CameraFrames, Shot};
+use crate::turns::{self, turn_of_twenty_degrees};
 
 /// A network under another card.
 pub(crate) struct Carded<'a> {
@@ -50,6 +51,9 @@ pub(crate) struct Seen {
     pub(crate) size: Size,
     pub(crate) default_tau: f64,
     pub(crate) shift: Option<ShiftPrior>,
+    /// What calibration ends with under the network's own card; `None` for a card that says that it does not respond.
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) turn: Option<[Option<turns::Found>; 2]>,
 }
 
 /// One frame's output and truth.
@@ -61,8 +65,9 @@ pub(crate) struct SeenFrame {
 
 /// Runs a network over one camera's frames at the known focal length.
 pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) -> Seen {
-    // The response is assumed later: here any that lets frames in.
-    let card = ModelCard { kappa: Some(Response { value: 1.0, sigma: 0.0 }), ..model.card().clone() };
+    let own = model.card().kappa.filter(|kappa| responds(*kappa));
+    // Where the card lets no frames in, one that does: for measuring the response.
+    let card = ModelCard { kappa: own.or(Some(Response { value: 1.0, sigma: 0.0 })), ..model.card().clone() };
     let kind = card.output_kind;
     let default_tau = card.default_tau;
     let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
@@ -84,8 +89,11 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     for shot in &camera.shots {
         calibrator.add_frame(&shot.picture().as_frame(), &FrameAnchors::default()).expect("the network runs");
     }
+    let outcome = own.map(|_| calibrator.finish());
     let (pool, perspective) = (calibrator.pool().clone(), *calibrator.perspective());
-    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift }
+    let mut noise = Noise(seed);
+    let turn = camera.shots.iter().take(4).find_map(|shot| turn_of_twenty_degrees(&shot.picture(), camera.focal_px, &mut noise));
+    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift, outcome, turn }
 }
 
 fn seen_frame(shot: &Shot, output: RelativeDepth, size: Size, focal_px: f64, seed: u64) -> SeenFrame {
@@ -131,16 +139,20 @@ pub(crate) struct Scored {
     pub(crate) kappa: Option<f64>,
     /// Relative sigma of the frames' pooled estimate without kappa's spread.
     pub(crate) kappa_noise: f64,
+    /// The same by yaw and by pitch alone, median over frames.
+    pub(crate) kappa_by_direction: [Option<f64>; 2],
     /// AbsRel in metres with one range point in all and with one a frame.
     pub(crate) e_metres: [Option<f64>; 2],
-    /// |error of f| with a prior of 10%, and its sigma.
-    pub(crate) focal_prior: (f64, f64),
-    /// |error of f| from the network's field-of-view output alone, averaged over the frames, and its sigma.
-    pub(crate) focal_network: Option<(f64, f64)>,
+    /// ln f as found over the true one, and its sigma, by what found it.
+    pub(crate) focal: Vec<(&'static str, turns::Found)>,
+    /// Likewise of single images by the network's field-of-view output.
+    pub(crate) singles: Vec<turns::Found>,
+    /// Likewise of the guesses FOV 55 and 60 degrees.
+    pub(crate) guesses: [f64; 2],
 }
 
-/// Scores one camera under a response.
-pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
+/// Scores one camera.
+pub(crate) fn score(seen: &Seen, seed: u64) -> Scored {
     let ln_focal = seen.camera.focal_px.ln();
     let kind = seen.kind;
     let mean_of = |tau: f64| mean_abs_rel(kind, &seen.frames, tau);
@@ -150,25 +162,18 @@ pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
     let mut raw_pool = seen.pool.clone();
     raw_pool.assume_response(Response { value: 1.0, sigma: 0.0 });
     let raw = raw_pool.estimate(ln_focal);
-    let mut pool = seen.pool.clone();
-    pool.assume_response(kappa);
     let known = FocalPrior::new(seen.camera.focal_px, 0.001).expect("focal length is good");
     let prior = Prior::broad(seen.size.width, mean_x, std_x);
-    let alone = solve(&[&pool, &known], &prior);
-    let mut cues: Vec<&dyn Cue> = vec![&pool, &known];
-    cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));
-    let solution = solve(&cues, &prior);
-    let sigma = solution.covariance[(1, 1)].sqrt();
-    let alone_sigma = alone.covariance[(1, 1)].sqrt();
-    let found = solution.theta.tau;
-    let trusted = kappa.value >= 0.3 && kappa.value >= 3.0 * kappa.sigma;
-    let unit_found = (found + mean_x).abs();
-    let accepted = trusted && found + mean_x > 0.0 && sigma <= TAU_LIMIT * unit_found && alone_sigma <= DATA_LIMIT * unit_found;
-    let tau = accepted.then_some((found, sigma));
-    let mut noise = Noise(seed);
-    let rough = FocalPrior::new(seen.camera.focal_px * (0.1 * noise.normal()).exp(), 0.1).expect("focal length is good");
-    let with_prior = solve(&[&seen.perspective, &rough], &prior);
-    let error = |ln_f: f64| ((ln_f - ln_focal).exp() - 1.0).abs();
+    let alone = solve(&[&seen.pool, &known], &prior);
+    let calibrated = seen.outcome.as_ref().filter(|o| o.is_calibrated()).map(|o| &o.calibration);
+    let tau = calibrated.map(|c| (c.tau, c.tau_sigma()));
+    let width = f64::from(seen.size.width);
+    let of_fov = |fov_rad: f64| (width / 2.0 / (fov_rad / 2.0).tan()).ln() - ln_focal;
+    let by_direction = |views: [usize; 2]| {
+        let mut ratios: Vec<f64> = seen.pool.frames().iter().filter_map(|frame| direction(frame, views, tau_true)).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied()
+    };
     Scored {
         name: seen.camera.name.clone(),
         group: seen.camera.group.clone(),
@@ -178,15 +183,53 @@ pub(crate) fn score(seen: &Seen, kappa: Response, seed: u64) -> Scored {
         tau,
         e_default: mean_of(seen.default_tau),
         e_start: [mean_of(tau_true - 0.4 * unit), mean_of(tau_true + 0.4 * unit)],
-        e_alone: accepted.then(|| mean_of(alone.theta.tau)),
+        e_alone: calibrated.map(|_| mean_of(alone.theta.tau)),
         e_calibrated: tau.map(|(tau, _)| mean_of(tau)),
         e_oracle: mean_of(tau_true),
         kappa: raw.map(|r| (r.tau + r.mean_x) / (tau_true + r.mean_x)),
         kappa_noise: raw.map_or(f64::INFINITY, |r| r.sigma / (tau_true + r.mean_x)),
-        e_metres: [metres(seen, &pool, &known, &prior, 1), metres(seen, &pool, &known, &prior, usize::MAX)],
-        focal_prior: (error(with_prior.theta.ln_focal), with_prior.covariance[(2, 2)].sqrt()),
-        focal_network: seen.perspective.estimate().map(|(ln_f, sigma)| (error(ln_f), sigma)),
+        kappa_by_direction: [by_direction([0, 1]), by_direction([2, 3])],
+        e_metres: [1, usize::MAX].map(|points| calibrated.and_then(|_| metres(seen, &seen.pool, &known, &prior, points))),
+        focal: focal_lengths(seen, &prior, ln_focal, seed),
+        singles: seen.fovs.iter().map(|(fov_rad, sigma)| (of_fov(*fov_rad), *sigma)).collect(),
+        guesses: [55_f64, 60.0].map(|fov_deg| of_fov(fov_deg.to_radians())),
     }
+}
+
+/// `(tau_hat + mean) / (tau* + mean)` of one frame by two of its views.
+fn direction(frame: &FrameEvidence, views: [usize; 2], tau_true: f64) -> Option<f64> {
+    let tried = frame.tried.first()?;
+    let both = tried.views[views[0]] + tried.views[views[1]];
+    Some((both.tau()? + both.mean_x()) / (tau_true + both.mean_x()))
+}
+
+/// ln f over the true one and its sigma, by a prior of 10%, by the network's field of view, by a turn, and by what goes together.
+fn focal_lengths(seen: &Seen, prior: &Prior, ln_focal: f64, seed: u64) -> Vec<(&'static str, turns::Found)> {
+    let mut noise = Noise(seed);
+    let rough = FocalPrior::new(seen.camera.focal_px * (0.1 * noise.normal()).exp(), 0.1).expect("focal length is good");
+    let by_turn = |index: usize| {
+        let (off, sigma) = seen.turn?[index]?;
+        FocalPrior::new((ln_focal + off).exp(), sigma).ok()
+    };
+    let (turn, gyro) = (by_turn(0), by_turn(1));
+    let mut found = Vec::new();
+    let mut by = |name, cues: &[Option<&dyn Cue>]| {
+        if let Some(cues) = cues.iter().copied().collect::<Option<Vec<_>>>() {
+            let solution = solve(&cues, prior);
+            found.push((name, (solution.theta.ln_focal - ln_focal, solution.covariance[(2, 2)].sqrt())));
+        }
+    };
+    fn cue(prior: &Option<FocalPrior>) -> Option<&dyn Cue> {
+        prior.as_ref().map(|p| p as &dyn Cue)
+    }
+    let fov = seen.perspective.estimate().map(|_| &seen.perspective as &dyn Cue);
+    by("prior of 10%", &[Some(&rough)]);
+    by("the frames' field of view", &[fov]);
+    by("prior of 10% and field of view", &[Some(&rough), fov]);
+    by("turn of 20 deg", &[cue(&turn)]);
+    by("turn of 20 deg with gyro", &[cue(&gyro)]);
+    by("turn of 20 deg, prior of 10%, field of view", &[cue(&turn), Some(&rough), fov]);
+    found
 }
 
 /// Mean AbsRel without any alignment, with the scale from the first `points` frames' range points.
@@ -243,69 +286,6 @@ pub(crate) fn response(scores: &[Scored]) -> Option<Response> {
 pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
-}
-
-/// Prints one line a camera and the figures over all of them.
-pub(crate) fn print(scores: &[Scored], seen: &[Seen]) {
-    println!("camera      group         fov   tau*    mean   kappa  tau            E_def  E-40   E+40   E_cal  E_best m1     m/frame");
-    for s in scores {
-        let tau = s.tau.map_or("refused".to_owned(), |(tau, sigma)| format!("{tau:.3}+-{sigma:.3}"));
-        let dash = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.3}"));
-        println!(
-            "{:<11} {:<12} {:>4.0} {:>7.3} {:>6.3} {:>6} {:<14} {:.3}  {:.3}  {:.3}  {:<6} {:.3}  {:<6} {}",
-            s.name,
-            s.group,
-            s.fov_deg,
-            s.tau_true,
-            s.mean_x,
-            dash(s.kappa),
-            tau,
-            s.e_default,
-            s.e_start[0],
-            s.e_start[1],
-            dash(s.e_calibrated),
-            s.e_oracle,
-            dash(s.e_metres[0]),
-            dash(s.e_metres[1])
-        );
-    }
-    let over = |value: &dyn Fn(&Scored) -> Option<f64>| median(scores.iter().filter_map(value).collect());
-    let show = |name: &str, value: Option<f64>| println!("{name:<58} {}", value.map_or("-".to_owned(), |v| format!("{v:.3}")));
-    println!("\ncameras {}, accepted {}", scores.len(), scores.iter().filter(|s| s.tau.is_some()).count());
-    show("E_default / E_domain-oracle, median", over(&|s| Some(s.e_default / s.e_oracle)));
-    show("E_calibrated / E_domain-oracle, median (target 1.10)", over(&|s| Some(s.e_calibrated? / s.e_oracle)));
-    show("E_frames-alone / E_domain-oracle, median", over(&|s| Some(s.e_alone? / s.e_oracle)));
-    for (i, name) in ["gap closed from -40%, median (target 0.7)", "gap closed from +40%, median (target 0.7)"].iter().enumerate() {
-        show(name, over(&|s| gap_closed(s.e_start[i], s.e_calibrated?, s.e_oracle)));
-    }
-    show("|tau - tau*| / (mean + tau*), median", over(&|s| Some((s.tau?.0 - s.tau_true).abs() / (s.mean_x + s.tau_true))));
-    let claims: Vec<Claim> =
-        scores.iter().filter_map(|s| s.tau.map(|(tau, sigma)| Claim { estimate: tau, sigma, truth: s.tau_true })).collect();
-    show("share within 1 sigma (target 0.55 .. 0.80)", coverage(&claims, 1.0));
-    show("share within 2 sigma", coverage(&claims, 2.0));
-    show("metres, one range point / scale only, median (target 1.10)", over(&|s| Some(s.e_metres[0]? / s.e_calibrated?)));
-    show("metres, one range point a frame / scale only, median", over(&|s| Some(s.e_metres[1]? / s.e_calibrated?)));
-    show("focal error with a prior of 10%, median", over(&|s| Some(s.focal_prior.0)));
-    show("focal error from the frames' field of view, median", over(&|s| Some(s.focal_network?.0)));
-    show("  its sigma, median", over(&|s| Some(s.focal_network?.1)));
-    let width = |s: &Seen| f64::from(s.size.width);
-    let guess = |fov_deg: f64| {
-        let error = |s: &Seen| (width(s) / 2.0 / (fov_deg / 2.0).to_radians().tan() / s.camera.focal_px - 1.0).abs();
-        median(seen.iter().map(error).collect())
-    };
-    show("focal error of the guess FOV 55", guess(55.0));
-    show("focal error of the guess FOV 60", guess(60.0));
-    let single = |s: &Seen| {
-        let error = |fov: &(f64, f64)| (width(s) / 2.0 / (fov.0 / 2.0).tan() / s.camera.focal_px - 1.0).abs();
-        s.fovs.iter().map(error).collect::<Vec<_>>()
-    };
-    show("focal error of single images, median", median(seen.iter().flat_map(single).collect()));
-    let within = |s: &Seen| {
-        let honest = |fov: &(f64, f64)| ((width(s) / 2.0 / (fov.0 / 2.0).tan() / s.camera.focal_px).ln().abs() <= fov.1) as u8;
-        s.fovs.iter().map(|f| f64::from(honest(f))).collect::<Vec<_>>()
-    };
-    let honest: Vec<f64> = seen.iter().flat_map(within).collect();
-    show("  share of them within 1 sigma", (!honest.is_empty()).then(|| honest.iter().sum::<f64>() / honest.len() as f64));
 }
 
 /// Reproducible noise.

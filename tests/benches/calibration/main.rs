@@ -1,19 +1,24 @@
 //! What calibration reaches with real networks. Not a test: it prints figures, and takes minutes.
 //!
 //! ```text
-//! cargo bench -p fathom-tests --bench calibration -- cameras MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--cameras N]
-//! cargo bench -p fathom-tests --bench calibration -- kappa   MANIFEST.tsv [--model M.onnx] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- cameras MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- kappa   MANIFEST.tsv [--model M.onnx] [--half 1|2] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- focal   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- boot    MANIFEST.tsv [--model M.onnx]
 //! ```
 //! `cameras` scores every camera of a manifest under the card's response: errors before and after, sigmas, focal lengths,
-//! metres. `kappa` measures the response and prints the card's lines. `boot` times eight frames of 640 x 480.
+//! metres. `kappa` measures the response and prints the card's lines; with `--half` it does so on every other camera, so that
+//! `cameras` can score the others under a card that never saw them. `focal` searches the focal length by consistency alone. `boot` times eight frames of 640 x 480.
 //! Held-out synthetic cameras: `python -m render test` in `fixtures/train`.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench has a clock and prints")]
 
 mod cameras;
 mod campaign;
+mod focal;
+mod table;
 mod timing;
+mod turns;
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +32,13 @@ struct Arguments {
     manifest: PathBuf,
     model: PathBuf,
     least: usize,
+    half: Option<usize>,
     cameras: usize,
 }
 
 fn main() {
     let Some(arguments) = arguments() else {
-        println!("usage: calibration cameras|kappa|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--cameras N]");
+        println!("usage: calibration cameras|kappa|focal|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]");
         return;
     };
     let mut engine = open(&arguments.model);
@@ -41,29 +47,51 @@ fn main() {
         timing::boot_times(&mut engine, &arguments.manifest);
         return;
     }
-    let cameras = cameras::read(&arguments.manifest, arguments.least);
-    let mut seen = Vec::new();
-    for (index, camera) in cameras.iter().take(arguments.cameras).enumerate() {
-        eprint!("\r{} of {} cameras", index + 1, cameras.len().min(arguments.cameras));
-        seen.push(campaign::see(&mut engine, camera, 1000 * index as u64 + 7));
+    let mut cameras = cameras::read(&arguments.manifest, arguments.least);
+    if let Some(half) = arguments.half {
+        let mut index = 0;
+        cameras.retain(|_| {
+            index += 1;
+            index % 2 == half % 2
+        });
     }
+    let count = cameras.len().min(arguments.cameras);
+    // Spread over the list, which is sorted by group.
+    let chosen = (0..count).map(|i| {
+        eprint!("\r{} of {count} cameras", i + 1);
+        (i as u64, &cameras[i * cameras.len() / count])
+    });
+    if arguments.command == "focal" {
+        let searched: Vec<_> = chosen.map(|(_, camera)| focal::search(&mut engine, camera)).collect();
+        focal::print(&searched);
+        return;
+    }
+    let score = |(i, camera)| campaign::score(&campaign::see(&mut engine, camera, 1000 * i + 7), 99 + i);
+    let scores: Vec<_> = chosen.map(score).collect();
     eprintln!();
-    let alone: Vec<_> = seen.iter().map(|s| campaign::score(s, Response { value: 1.0, sigma: 0.0 }, 3)).collect();
-    let measured = campaign::response(&alone);
-    if let Some(Response { value, sigma }) = measured {
+    if arguments.command == "cameras" {
+        let kappa = engine.card().kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
+        println!("the card says kappa {:.3} +- {:.3}\n", kappa.value, kappa.sigma);
+        table::print(&scores);
+    } else {
+        card_lines(&scores);
+    }
+}
+
+/// What the card should say, measured on these cameras.
+fn card_lines(scores: &[campaign::Scored]) {
+    if let Some(Response { value, sigma }) = campaign::response(scores) {
         // Quartiles of a normal distribution lie 0.6745 sigma from its middle.
         println!("fathom.kappa            {value:.3}");
         println!("fathom.kappa_quartiles  {:.3},{:.3}", value - 0.6745 * sigma, value + 0.6745 * sigma);
     }
-    let taus = campaign::quartiles(alone.iter().map(|s| s.tau_true).collect());
+    for (i, name) in ["yaw", "pitch"].iter().enumerate() {
+        let [low, middle, high] = campaign::quartiles(scores.iter().filter_map(|s| s.kappa_by_direction[i]).collect());
+        println!("  by {name} alone, median over frames: {middle:.3}, quartiles over cameras {low:.3},{high:.3}");
+    }
+    let taus = campaign::quartiles(scores.iter().map(|s| s.tau_true).collect());
     println!("fathom.default_tau            {:.4}", taus[1]);
     println!("fathom.default_tau_quartiles  {:.4},{:.4}", taus[0], taus[2]);
-    if arguments.command == "cameras" {
-        let kappa = engine.card().kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
-        println!("the card says kappa {:.3} +- {:.3}\n", kappa.value, kappa.sigma);
-        let scored: Vec<_> = seen.iter().enumerate().map(|(i, s)| campaign::score(s, kappa, 99 + i as u64)).collect();
-        campaign::print(&scored, &seen);
-    }
 }
 
 fn open(model: &Path) -> Engine {
@@ -76,14 +104,15 @@ fn open(model: &Path) -> Engine {
 fn arguments() -> Option<Arguments> {
     // Cargo passes `--bench` to every bench.
     let mut given = std::env::args().skip(1).filter(|a| a != "--bench");
-    let command = given.next().filter(|c| ["cameras", "kappa", "boot"].contains(&c.as_str()))?;
+    let command = given.next().filter(|c| ["cameras", "kappa", "focal", "boot"].contains(&c.as_str()))?;
     let manifest = PathBuf::from(given.next()?);
     let model = fathom_tests::require::fixture("models/fathom-small.int8.onnx");
-    let mut arguments = Arguments { command, manifest, model, least: 3, cameras: usize::MAX };
+    let mut arguments = Arguments { command, manifest, model, least: 3, half: None, cameras: usize::MAX };
     while let (Some(flag), Some(value)) = (given.next(), given.next()) {
         match flag.as_str() {
             "--model" => arguments.model = value.into(),
             "--least" => arguments.least = value.parse().ok()?,
+            "--half" => arguments.half = Some(value.parse().ok()?),
             "--cameras" => arguments.cameras = value.parse().ok()?,
             _ => return None,
         }

@@ -96,7 +96,7 @@ fn curve_section(body: &mut String, old: &Calibration, outcome: &Outcome, curves
     body.push_str(&plots::curve("tau, network units", &curves.tau, estimate(outcome.theta.tau, sigma(1)), Some(old.tau), &curves.frames)?);
     if curves.focal.len() > 1 {
         let focal = outcome.theta.ln_focal.exp();
-        body.push_str("<h2>Loss over focal length</h2><p>The same at each focal length's own best tau. It is shown, not trusted: the estimate comes from the cues above.</p>");
+        body.push_str("<h2>Loss over focal length</h2><p>The same at each focal length's own best tau. It carries no weight: over cameras of known focal length its least lay no nearer to the truth than a constant guess. The estimate comes from the cues above.</p>");
         body.push_str(&plots::curve(
             "focal length, px",
             &curves.focal,
