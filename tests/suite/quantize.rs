@@ -92,6 +92,10 @@ fn imports() {
                 assert_eq!(again.graph.value(bias.inputs[0].unwrap()).element, Element::I32, "{name}: {}", conv.name);
             }
         }
+        for output in &again.graph.outputs {
+            let last = maker(&again.graph, *output).unwrap();
+            assert!(!matches!(last.op, Op::DequantizeLinear { .. }), "{name}: {} comes in 256 levels", again.graph.value(*output).name);
+        }
         let floats = |graph: &Graph| {
             graph.values.iter().filter(|v| v.element == Element::F32 && v.constant.as_ref().is_some_and(|t| t.len() > 64)).count()
         };

@@ -1,4 +1,4 @@
-//! Which values become bytes, and which of them share their parameters.
+//! Which values become bytes, which of them share their parameters, and which stay numbers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,17 +19,18 @@ pub(super) struct Placement {
 
 impl Placement {
     pub(super) fn of(graph: &Graph) -> Self {
-        let inside = inside(graph);
+        let (inside, tail) = (inside(graph), tail(graph));
         let mut placement = Self { bytes: Vec::new(), follows: HashMap::new(), integer: HashSet::new() };
         let mut seen = HashSet::new();
         for (index, node) in graph.nodes.iter().enumerate() {
-            if !has_integer_form(graph, node) {
+            // The last weighted sums read bytes and give numbers.
+            if !has_integer_form(graph, node) || (tail.contains(&node.output) && !is_weighted_sum(&node.op)) {
                 continue;
             }
             placement.integer.insert(index);
             let operands = node.inputs.iter().flatten().copied().filter(|id| graph.value(*id).constant.is_none());
             for id in operands.chain([node.output]) {
-                if graph.value(id).element == Element::F32 && !inside.contains(&id) && seen.insert(id) {
+                if graph.value(id).element == Element::F32 && !inside.contains(&id) && !tail.contains(&id) && seen.insert(id) {
                     placement.bytes.push(id);
                 }
             }
@@ -91,6 +92,23 @@ const fn moves(op: &Op) -> bool {
     )
 }
 
+/// Values that nothing but the graph's outputs is made of: from the last weighted sum on they stay numbers, since 256 levels
+/// of the answer itself would be steps where a wall recedes.
+fn tail(graph: &Graph) -> HashSet<ValueId> {
+    let readers = |id: ValueId| graph.nodes.iter().filter(|node| node.inputs.contains(&Some(id))).count();
+    let mut tail: HashSet<ValueId> = graph.outputs.iter().copied().filter(|id| readers(*id) == 0).collect();
+    for node in graph.nodes.iter().rev() {
+        let onward = moves(&node.op) || matches!(node.op, Op::Unary(_));
+        let source = node.inputs.first().copied().flatten().filter(|_| onward && tail.contains(&node.output));
+        tail.extend(source.filter(|id| *id != graph.input && readers(*id) == 1));
+    }
+    tail
+}
+
+const fn is_weighted_sum(op: &Op) -> bool {
+    matches!(op, Op::Conv { .. } | Op::ConvTranspose { .. } | Op::MatMul | Op::Gemm { .. })
+}
+
 /// Values between a weighted sum and the activation that alone reads it: the clamp of the bytes carries the activation out.
 fn inside(graph: &Graph) -> HashSet<ValueId> {
     let mut readers: HashMap<ValueId, usize> = HashMap::new();
@@ -100,9 +118,7 @@ fn inside(graph: &Graph) -> HashSet<ValueId> {
     let sums: HashSet<ValueId> = graph
         .nodes
         .iter()
-        .filter(|node| {
-            matches!(node.op, Op::Conv { .. } | Op::ConvTranspose { .. } | Op::MatMul | Op::Gemm { .. } | Op::Binary(Binary::Add))
-        })
+        .filter(|node| is_weighted_sum(&node.op) || matches!(node.op, Op::Binary(Binary::Add)))
         .map(|node| node.output)
         .collect();
     let clamp = |op: &Op| matches!(op, Op::Unary(Unary::Activation(Activation::Relu | Activation::Clip { .. })));
