@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
 use super::gemm::{bytes, floats};
-use super::lines::{BLOCK, Bring, Lines, Reading, TILE, Taps, add_products, multiply_add};
+use super::lines::{BLOCK, Bring, Lines, Reading, TILE, Taps, add_products, multiply_add, whole};
 use super::memory::{Operand, Output};
 use super::work::{Scratch, Workers, at_least};
 use crate::Result;
@@ -125,7 +125,7 @@ impl Sum for f32 {
 impl Sum for i32 {
     #[inline(always)]
     fn of(total: f32) -> Self {
-        total as Self
+        whole(total)
     }
 }
 
@@ -159,8 +159,11 @@ impl<T: Sum> WithSimd for LineSums<'_, T> {
                     add_products(&mut totals, pixels, w, multiply_add::<S>);
                 });
                 for (pixel, totals) in pixels.chunks_exact_mut(channels).zip(&totals) {
-                    let channels = &mut pixel[first..first + count];
-                    channels.iter_mut().zip(totals).for_each(|(sum, &total)| *sum = T::of(total));
+                    let sums = totals.map(T::of);
+                    match pixel[first..].first_chunk_mut() {
+                        Some(block) if count == BLOCK => *block = sums,
+                        _ => pixel[first..first + count].copy_from_slice(&sums[..count]),
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::conv::WeightLayout;
 use super::epilogue::{IntegerFinish, Residual, Target, TileRows};
 use super::gemm::bytes;
-use super::lines::{BLOCK, Bring, Lines, Reading, TILE, Taps, add_products, multiply_add};
+use super::lines::{BLOCK, Bring, Lines, Reading, TILE, Taps, add_products, multiply_add, whole};
 use super::memory::{Operand, Output};
 use super::work::{Scratch, Workers, at_least};
 use crate::Result;
@@ -169,8 +169,11 @@ impl LineSums<'_> {
                     }
                 });
                 for (pixel, totals) in pixels.chunks_exact_mut(outs).zip(&totals) {
-                    let channels = &mut pixel[first..first + BLOCK.min(outs)];
-                    channels.iter_mut().zip(totals).for_each(|(sum, &total)| *sum = total as i32);
+                    let sums = totals.map(whole);
+                    match pixel[first..].first_chunk_mut() {
+                        Some(block) => *block = sums,
+                        None => pixel[first..].copy_from_slice(&sums[..outs]),
+                    }
                 }
             }
         }
@@ -194,7 +197,7 @@ impl LineSums<'_> {
                     });
                 }
                 for (pixel, totals) in pixels.chunks_exact_mut(outs).zip(&totals) {
-                    pixel[o] = totals.iter().fold(0, |sum, &total| sum.wrapping_add(total as i32));
+                    pixel[o] = totals.iter().fold(0, |sum, &total| sum.wrapping_add(whole(total)));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Lines of a feature map as floats, block by block of channels, padding included: what loops over small windows read.
 //!
 //! A line is converted once and serves every output line that it touches. Sums of bytes times bytes are whole numbers below
-//! 2^24 here ([`Lines::exact`]), which floats add without rounding in any order.
+//! 2^22 here ([`Lines::exact`]), which floats add without rounding in any order.
 
 use fathom_core::ops::nn::conv::Conv2d;
 use pulp::{Simd, WithSimd};
@@ -58,9 +58,9 @@ impl Lines {
         Self { conv: *conv, width: (columns - 1) * window.stride[1] + reach(1), slots: reach(0) }
     }
 
-    /// Whether `products` products of two bytes add up without rounding in floats.
+    /// Whether `products` products of two bytes add up without rounding in floats, to what [`whole`] takes.
     pub(super) const fn exact(products: usize) -> bool {
-        products <= (1 << 24) / (255 * 128)
+        products <= (1 << 22) / (255 * 128)
     }
 
     /// Blocks of channels.
@@ -249,6 +249,13 @@ pub(super) fn add_products(totals: &mut [Pixel; TILE], pixels: [&Pixel; TILE], w
         tc[i] = add(tc[i], c[i], w[i]);
         td[i] = add(td[i], d[i], w[i]);
     }
+}
+
+/// A whole number below 2^22 as an integer: what stands behind the point of `1.5 * 2^23` plus the number.
+#[inline(always)]
+pub(super) fn whole(total: f32) -> i32 {
+    const MAGIC: f32 = 12_582_912.0;
+    (total + MAGIC).to_bits().cast_signed().wrapping_sub(MAGIC.to_bits().cast_signed())
 }
 
 /// `total + x w`, fused where that is one instruction: elsewhere its emulation would be called, and whole numbers come out the same.

@@ -167,37 +167,38 @@ fn spread<T: Copy>(line: &[T], channels: usize, target: &Target, zero: T, rows: 
 /// `out = a x + b y`, in core's order of operations.
 #[inline(always)]
 fn weigh(a: f32, x: &[f32], b: f32, y: &[f32], out: &mut [f32]) {
-    let (out_lanes, out_rest) = out.as_chunks_mut::<LANES>();
-    let (x_lanes, x_rest) = x.as_chunks::<LANES>();
-    let (y_lanes, y_rest) = y.as_chunks::<LANES>();
-    for ((out, x), y) in out_lanes.iter_mut().zip(x_lanes).zip(y_lanes) {
-        for i in 0..LANES {
-            out[i] = a * x[i] + b * y[i];
-        }
-    }
-    for ((out, x), y) in out_rest.iter_mut().zip(x_rest).zip(y_rest) {
+    for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
         *out = a * x + b * y;
     }
 }
-
-/// Elements weighed together.
-const LANES: usize = 16;
 
 impl PreparedResize {
     /// Every output column of one input line.
     #[inline(always)]
     fn stretch(&self, count: usize, line: &[f32], out: &mut [f32]) {
         let channels = self.resize.input.channels;
-        if (channels, count) == (1, 2) {
-            let weighed = |column: &Taps| column.weight[0] * line[column.at[0]] + column.weight[1] * line[column.at[1]];
-            return out.iter_mut().zip(&self.columns).for_each(|(out, column)| *out = weighed(column));
-        }
-        for (column, out) in self.columns.iter().zip(out.chunks_exact_mut(channels)) {
-            let at = |i: usize| &line[column.at[i] * channels..(column.at[i] + 1) * channels];
-            match count {
-                1 => out.copy_from_slice(at(0)),
-                2 => weigh(column.weight[0], at(0), column.weight[1], at(1), out),
-                _ => (0..channels).for_each(|c| out[c] = (0..count).map(|i| column.weight[i] * at(i)[c]).sum()),
+        match (channels, count) {
+            (1, 2) => {
+                for (out, column) in out.iter_mut().zip(&self.columns) {
+                    let [left, right] = [column.at[0], column.at[1]].map(|at| line.get(at).copied().unwrap_or_default());
+                    *out = column.weight[0] * left + column.weight[1] * right;
+                }
+            }
+            (_, 1) => {
+                let pixels = out.chunks_exact_mut(channels).zip(&self.columns);
+                pixels.for_each(|(out, column)| out.copy_from_slice(&line[column.at[0] * channels..(column.at[0] + 1) * channels]));
+            }
+            (_, 2) => {
+                for (out, column) in out.chunks_exact_mut(channels).zip(&self.columns) {
+                    let [left, right] = [column.at[0], column.at[1]].map(|at| &line[at * channels..(at + 1) * channels]);
+                    weigh(column.weight[0], left, column.weight[1], right, out);
+                }
+            }
+            _ => {
+                for (out, column) in out.chunks_exact_mut(channels).zip(&self.columns) {
+                    let at = |i: usize| &line[column.at[i] * channels..(column.at[i] + 1) * channels];
+                    (0..channels).for_each(|c| out[c] = (0..count).map(|i| column.weight[i] * at(i)[c]).sum());
+                }
             }
         }
     }
