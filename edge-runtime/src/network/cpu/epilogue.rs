@@ -11,6 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::memory::Operand;
 use super::vector::{activate, quantize_row};
+use super::work::at_least;
 use crate::network::plan::ByteArithmetic;
 
 /// What follows integer sums.
@@ -209,24 +210,23 @@ impl WithSimd for IntegerTile<'_, '_> {
             match (&finish.result, &mut *out) {
                 (ByteArithmetic::Byte(e), TileRows::Bytes(out)) => {
                     let other = residual.map(|r| (r.operand, r.from(row)));
-                    let rows = ByteRows { e, sums, offset, multiplier, columns: &target.columns, other, signed: finish.signed() };
-                    if target.pitch == count {
-                        rows.finish(&mut out[start..start + sums.len()]);
-                    } else {
-                        let levels = resized(&mut levels, sums.len());
-                        rows.finish(levels);
-                        target.scatter(levels, 0, &mut out[start..]);
+                    let dense = target.pitch == count;
+                    let to = if dense { &mut out[start..start + sums.len()] } else { at_least(&mut levels, sums.len()) };
+                    requantize(Rounding::of(e), sums, offset, multiplier, to);
+                    byte_stages(e, &target.columns, other, finish.signed(), to);
+                    if !dense {
+                        target.scatter(&levels[..sums.len()], 0, &mut out[start..]);
                     }
                 }
                 (ByteArithmetic::Real(e), out) => {
-                    let reals = resized(&mut reals, sums.len());
+                    let reals = at_least(&mut reals, sums.len());
                     let scaled = reals.iter_mut().zip(sums).zip(offset).zip(multiplier);
                     scaled.for_each(|(((real, &sum), &offset), &multiplier)| *real = sum.wrapping_add(offset) as f32 * multiplier);
                     real_stages(&e.float, &target.columns, residual.map(|r| (r.operand, r.from(row))), reals);
                     match (out, finish.out) {
                         (TileRows::Floats(out), _) => target.scatter(reals, 0.0, &mut out[start..]),
                         (TileRows::Bytes(out), Some(quant)) => {
-                            let levels = resized(&mut levels, reals.len());
+                            let levels = at_least(&mut levels, reals.len());
                             quantize_row(quant, reals, levels);
                             target.scatter(levels, 0, &mut out[start..]);
                         }
@@ -238,12 +238,6 @@ impl WithSimd for IntegerTile<'_, '_> {
             }
         }
     }
-}
-
-/// A buffer's first elements.
-#[inline(always)]
-fn resized<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
-    super::work::at_least(buffer, len)
 }
 
 struct FloatTile<'a, 'o> {
@@ -269,11 +263,13 @@ impl WithSimd for FloatTile<'_, '_> {
             if let Some(bias) = epilogue.bias.get(columns.clone()) {
                 sums.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
             }
-            activate(epilogue.activation, sums);
-            if let (true, Some(residual)) = (epilogue.residual, residual) {
-                add_residual(residual.operand, residual.from(i).range(0, &columns), sums);
+            // A loop, so that the code of all activations is there once.
+            for (activation, adds) in [(epilogue.activation, epilogue.residual), (epilogue.then, false)] {
+                activate(activation, sums);
+                if let (true, Some(residual)) = (adds, residual) {
+                    add_residual(residual.operand, residual.from(i).range(0, &columns), sums);
+                }
             }
-            activate(epilogue.then, sums);
             let start = i * target.pitch;
             match (&mut *out, finish.out) {
                 (TileRows::Floats(rows), _) => rows[start + columns.start..start + columns.end].copy_from_slice(sums),
@@ -327,41 +323,19 @@ fn requantize(rounding: Rounding, sums: &[i32], offset: &[i32], multiplier: &[f3
     }
 }
 
-/// Rows of sums whose results are bytes.
-struct ByteRows<'a> {
-    e: &'a ByteEpilogue,
-    sums: &'a [i32],
-    offset: &'a [i32],
-    multiplier: &'a [f32],
-    columns: &'a Range<usize>,
-    other: Option<(&'a Operand<'a>, RowsOf)>,
-    signed: bool,
-}
-
-impl ByteRows<'_> {
-    #[inline(always)]
-    fn finish(&self, levels: &mut [u8]) {
-        requantize(Rounding::of(self.e), self.sums, self.offset, self.multiplier, levels);
-        if self.signed {
-            byte_stages::<i8>(self.e, self.columns, self.other, levels);
-        } else {
-            byte_stages::<u8>(self.e, self.columns, self.other, levels);
-        }
-    }
-}
-
 /// What follows the rounding, on rows of `columns` one behind the other.
 #[inline(always)]
-fn byte_stages<B: Byte>(e: &ByteEpilogue, columns: &Range<usize>, other: Option<(&Operand<'_>, RowsOf)>, levels: &mut [u8]) {
+fn byte_stages(e: &ByteEpilogue, columns: &Range<usize>, other: Option<(&Operand<'_>, RowsOf)>, signed: bool, levels: &mut [u8]) {
     let count = columns.len();
     if let Some(table) = &e.table {
         levels.chunks_exact_mut(if table.tables() == 1 { levels.len() } else { count }).for_each(|row| look_up(table, columns, row));
     }
     if let (Some(sum), Some((operand, at))) = (&e.residual, other) {
-        if at.pitch == count {
-            add_row::<B>(sum, &operand.bytes[at.start..at.start + levels.len()], levels);
-        } else {
-            levels.chunks_exact_mut(count).enumerate().for_each(|(i, row)| add_row::<B>(sum, &operand.bytes[at.range(i, columns)], row));
+        // Rows that follow one another are one long row.
+        let (long, columns) = if at.pitch == count { (levels.len(), 0..levels.len()) } else { (count, columns.clone()) };
+        for (i, row) in levels.chunks_exact_mut(long).enumerate() {
+            let other = &operand.bytes[at.range(i, &columns)];
+            if signed { add_row::<i8>(sum, other, row) } else { add_row::<u8>(sum, other, row) }
         }
     }
     if let Some(table) = &e.then {
@@ -376,11 +350,13 @@ fn real_stages(e: &FloatEpilogue, columns: &Range<usize>, other: Option<(&Operan
     if let Some(bias) = e.bias.get(columns.clone()) {
         reals.chunks_exact_mut(count).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, b)| *x += b));
     }
-    activate(e.activation, reals);
-    if let (true, Some((operand, at))) = (e.residual, other) {
-        reals.chunks_exact_mut(count).enumerate().for_each(|(i, row)| add_residual(operand, at.range(i, columns), row));
+    // A loop, so that the code of all activations is there once.
+    for (activation, residual) in [(e.activation, e.residual), (e.then, false)] {
+        activate(activation, reals);
+        if let (true, Some((operand, at))) = (residual, other) {
+            reals.chunks_exact_mut(count).enumerate().for_each(|(i, row)| add_residual(operand, at.range(i, columns), row));
+        }
     }
-    activate(e.then, reals);
 }
 
 #[inline(always)]

@@ -120,16 +120,14 @@ impl Lines {
             before.fill(padding);
             after.fill(padding);
             let pixels = Pixels { first: start + self.first_channel(block), pitch: x.tensor.pitch, count: BLOCK.min(input.channels) };
-            match (reading, x.quant()) {
-                (_, None) => pixels.convert(x.f32(), inside, |x| x),
-                (Reading::Levels { .. }, Some(quant)) if quant.signed => pixels.convert(&x.bytes, inside, |b| f32::from(b.cast_signed())),
-                (Reading::Levels { .. }, Some(_)) => pixels.convert(&x.bytes, inside, f32::from),
-                (Reading::Reals, Some(quant)) if quant.signed => {
-                    pixels.convert(&x.bytes, inside, |b| quant.scale * i32::from(b.cast_signed()).wrapping_sub(quant.zero_point) as f32);
-                }
-                (Reading::Reals, Some(quant)) => {
-                    pixels.convert(&x.bytes, inside, |b| quant.scale * i32::from(b).wrapping_sub(quant.zero_point) as f32);
-                }
+            match x.quant() {
+                None => pixels.convert(x.f32(), inside, |x| x),
+                Some(quant) if quant.signed => pixels.convert(&x.bytes, inside, |b| f32::from(b.cast_signed())),
+                Some(_) => pixels.convert(&x.bytes, inside, f32::from),
+            }
+            if let (Reading::Reals, Some(quant)) = (reading, x.quant()) {
+                let zero_point = quant.zero_point as f32;
+                inside.iter_mut().for_each(|x| *x = quant.scale * (*x - zero_point));
             }
         }
     }

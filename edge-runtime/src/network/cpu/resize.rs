@@ -158,6 +158,10 @@ fn spread<T: Copy>(line: &[T], channels: usize, target: &Target, zero: T, rows: 
         let count = line.len().min(rows.len());
         return rows[..count].copy_from_slice(&line[..count]);
     }
+    if (channels, target.pitch, target.cleared.len()) == (1, 4, 3) {
+        let rows = rows.as_chunks_mut().0.iter_mut().zip(line);
+        return rows.for_each(|(row, &x)| *row = [x, zero, zero, zero]);
+    }
     for (row, from) in rows.chunks_mut(target.pitch).zip(line.chunks_exact(channels)) {
         row[..channels].copy_from_slice(from);
         row[target.cleared.clone()].fill(zero);
