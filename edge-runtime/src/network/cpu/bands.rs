@@ -5,6 +5,7 @@
 
 use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::{Window, pitch};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::WeightLayout;
 use super::epilogue::{IntegerFinish, Residual, Target, TileRows};
@@ -14,15 +15,64 @@ use super::work::{Failure, Scratch, Workers, at_least};
 use crate::Result;
 use crate::network::plan::{Arithmetic, Plan, Step, WeightId};
 
-/// A convolution with one packed matrix per row of its kernel.
+/// A convolution with its kernel packed row by row.
 #[derive(Debug)]
 pub(super) struct PreparedBands {
     conv: Conv2d,
+    /// One matrix per row of the kernel; or a single one with the rows side by side, where each alone would leave most lanes of the
+    /// matrix kernel idle. Input lines are then multiplied once, and the parts of the result added up.
     lines: Vec<PackedBytes>,
     /// What padding counts as, in the kernel's unsigned bytes.
     zero: u8,
     flip: u8,
     finish: IntegerFinish,
+}
+
+/// Whether the kernel's rows are multiplied side by side: every input line serves all of them, and fewer lanes stay idle.
+fn stacks(conv: &Conv2d) -> bool {
+    let (rows, outs) = (conv.window.kernel[0], conv.out_channels);
+    conv.window.stride[0] == 1 && outs.is_multiple_of(ADDED) && (rows * outs).next_multiple_of(PANEL) < rows * outs.next_multiple_of(PANEL)
+}
+
+/// Columns that the matrix kernel computes together.
+const PANEL: usize = 32;
+
+/// Sums that are added together.
+const ADDED: usize = 8;
+
+/// Adds up the parts of one output line: of kernel row `ky` those of input line `first + ky`, which lie at that number modulo `rows`.
+struct AddParts<'a> {
+    /// `[rows, pixels, rows, outs]`.
+    parts: &'a [i32],
+    first: usize,
+    rows: usize,
+    outs: usize,
+    /// `[pixels, outs]`.
+    sums: &'a mut [i32],
+}
+
+impl WithSimd for AddParts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { parts, first, rows, outs, sums } = self;
+        let part_len = sums.len() * rows;
+        let starts: Vec<usize> = (0..rows).map(|ky| (first + ky) % rows * part_len + ky * outs).collect();
+        for (pixel, sums) in sums.chunks_exact_mut(outs).enumerate() {
+            for (block, sums) in sums.as_chunks_mut::<ADDED>().0.iter_mut().enumerate() {
+                let at = pixel.wrapping_mul(rows).wrapping_mul(outs).wrapping_add(block.wrapping_mul(ADDED));
+                let mut total = [0_i32; ADDED];
+                for start in &starts {
+                    let Some(part) = parts.get(start.wrapping_add(at)..).and_then(<[i32]>::first_chunk::<ADDED>) else { continue };
+                    for i in 0..ADDED {
+                        total[i] = total[i].wrapping_add(part[i]);
+                    }
+                }
+                *sums = total;
+            }
+        }
+    }
 }
 
 /// Least length of a kernel row's products.
@@ -53,9 +103,16 @@ impl PreparedBands {
         let w = bytes(&plan.weight(weights).elements)?;
         let layout = WeightLayout::of(conv);
         let inner = layout.inner / conv.window.kernel[0];
-        let line = |ky: usize| kernels.pack_bytes(inner, conv.out_channels, |k, n| layout.at(0, ky * inner + k, n).map_or(0, |i| w[i]));
-        let lines: Vec<PackedBytes> = (0..conv.window.kernel[0]).map(line).collect();
-        let sums: Vec<i32> = (0..conv.out_channels).map(|n| lines.iter().map(|line| line.sums[n]).sum()).collect();
+        let outs = conv.out_channels;
+        // Columns are the kernel's rows from `first` on, side by side.
+        let pack = |first: usize, rows: usize| {
+            let at = |k, n| layout.at(0, (first + n / outs) * inner + k, n % outs).map_or(0, |i| w[i]);
+            kernels.pack_bytes(inner, rows * outs, at)
+        };
+        let rows = conv.window.kernel[0];
+        let lines: Vec<PackedBytes> = if stacks(conv) { vec![pack(0, rows)] } else { (0..rows).map(|ky| pack(ky, 1)).collect() };
+        let mut sums = vec![0_i32; outs];
+        lines.iter().flat_map(|line| line.sums.chunks(outs)).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, s)| *sum += s));
         let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
         let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
         let finish = IntegerFinish::new(result, &sums, zero, plan.tensor(step.output).quant);
@@ -104,10 +161,21 @@ impl PreparedBands {
         let top = (first * stride[0]) as isize - pad_before[0] as isize;
         let packed: Vec<PackedRows> =
             (0..needed).map(|i| self.pack(kernels, &inputs[0], top + i as isize, &mut scratch.bytes)).collect::<Result<_>>()?;
+        let (line_len, part_len) = (map.width * map.channels, kernel_h * map.width * map.channels);
+        let parts_len = if stacks(&self.conv) { kernel_h * part_len } else { 0 };
+        let (sums, parts) = at_least(&mut scratch.byte_sums, line_len + parts_len).split_at_mut(line_len);
         for y in 0..count {
-            let sums = at_least(&mut scratch.byte_sums, map.width * map.channels);
-            for (ky, line) in self.lines.iter().enumerate() {
-                kernels.multiply_packed(&packed[y * stride[0] + ky], line, ky > 0, sums)?;
+            if stacks(&self.conv) {
+                // Lines that an earlier output line multiplied are still there.
+                for line in if y == 0 { 0..kernel_h } else { y + kernel_h - 1..y + kernel_h } {
+                    let part = &mut parts[line % kernel_h * part_len..][..part_len];
+                    kernels.multiply_packed(&packed[line], &self.lines[0], false, part)?;
+                }
+                Arch::new().dispatch(AddParts { parts, first: y, rows: kernel_h, outs: map.channels, sums: &mut *sums });
+            } else {
+                for (ky, line) in self.lines.iter().enumerate() {
+                    kernels.multiply_packed(&packed[y * stride[0] + ky], line, ky > 0, sums)?;
+                }
             }
             let pixel = (first + y) * map.width;
             let residual = inputs.get(1).map(|r| Residual::new(r, pixel * r.tensor.pitch, r.tensor.pitch));
