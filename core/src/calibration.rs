@@ -6,6 +6,7 @@ use nalgebra::Matrix3;
 
 use crate::camera::Intrinsics;
 use crate::depth::{CalibratedDepth, Depth, OutputKind, RelativeDepth};
+use crate::ops::image::affine::affine;
 use crate::{Error, Result};
 
 /// How a calibration came about.
@@ -94,7 +95,7 @@ impl Calibration {
         let (scale, tau) = (ln_scale.exp() as f32, self.tau as f32);
         let values = match relative.kind() {
             OutputKind::MetricDepth => return Ok(CalibratedDepth::Metres(Depth::new(size, relative.values().to_vec())?)),
-            OutputKind::Depth => relative.values().iter().map(|x| scale * (x + tau)).collect(),
+            OutputKind::Depth => affine(relative.values(), scale, tau),
             OutputKind::InverseDepth => {
                 let floor = (NEAR_ZERO * (median(relative.values()) + tau)).max(f32::MIN_POSITIVE);
                 relative.values().iter().map(|x| if x + tau > floor { 1.0 / (scale * (x + tau)) } else { 0.0 }).collect()

@@ -3,11 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use fathom_core::frame::Frame;
+use fathom_core::model::ModelCard;
 use fathom_core::tensor::Tensor;
 
 use crate::network::cpu::CpuExecutor;
 use crate::network::graph::Graph;
 use crate::network::plan::Plan;
+use crate::preprocess::preprocess;
+use crate::trace::{Observer, Stage};
 use crate::{Error, Result};
 
 /// What a caller wants a network to run on.
@@ -120,6 +124,22 @@ impl Executor {
         }
     }
 
+    /// One frame through preprocessing and the network; `observer` is told of both stages. On the GPU both are one submission:
+    /// the first ends when it is submitted, the second when its results are here.
+    pub(crate) fn infer(&mut self, frame: &Frame<'_>, card: &ModelCard, observer: &mut Observer<'_>) -> Result<Vec<Tensor>> {
+        #[cfg(feature = "gpu")]
+        if let Self::Gpu(executor) = self {
+            let outputs = executor.run_frame(frame, card, &mut || observer(Stage::Preprocess))?;
+            observer(Stage::Network);
+            return Ok(outputs);
+        }
+        let image = preprocess(frame, card)?;
+        observer(Stage::Preprocess);
+        let outputs = self.run(image)?;
+        observer(Stage::Network);
+        Ok(outputs)
+    }
+
     /// As [`Executor::run`], and the milliseconds that each step of the plan took: by `clock_ms` on the CPU, by the device's own
     /// timestamps on the GPU. `None` where the executor does not run step by step, or the device has no timestamps.
     pub(crate) fn step_times_ms(&mut self, image: &Tensor, clock_ms: &mut dyn FnMut() -> f64) -> Result<Option<Vec<f64>>> {
@@ -145,6 +165,15 @@ impl Executor {
             }
             #[cfg(feature = "tract")]
             Self::Tract(_) => Ok(None),
+        }
+    }
+
+    /// Dispatches of the last frame's form; `None` unless a GPU runs.
+    pub(crate) fn dispatches(&self) -> Option<usize> {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu(executor) => Some(executor.frame_dispatches()),
+            _ => None,
         }
     }
 

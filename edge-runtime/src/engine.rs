@@ -75,10 +75,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::infer`].
     pub fn infer_observed(&mut self, frame: &Frame<'_>, observer: &mut Observer<'_>) -> Result<Inference> {
-        let image = preprocess(frame, &self.card)?;
-        observer(Stage::Preprocess);
-        let outputs = self.executor.run(image)?;
-        observer(Stage::Network);
+        let outputs = self.executor.infer(frame, &self.card, observer)?;
         let Prediction { relative, fov } = prediction(&outputs, &self.card)?;
         let relative = at_frame_size(&relative, frame.size())?;
         observer(Stage::Postprocess);
@@ -115,6 +112,12 @@ impl Engine {
         self.planned.as_ref()
     }
 
+    /// Dispatches of one frame, preprocessing included, as of the last frame; `None` unless a GPU runs.
+    #[must_use]
+    pub fn dispatches(&self) -> Option<usize> {
+        self.executor.dispatches()
+    }
+
     /// What runs.
     #[must_use]
     pub const fn backend(&self) -> &BackendReport {
@@ -128,8 +131,7 @@ impl DepthModel for Engine {
     }
 
     fn predict(&mut self, image: &Frame<'_>) -> fathom_core::Result<Prediction> {
-        let tensor = preprocess(image, &self.card).map_err(|error| failed(&self.card, &error))?;
-        let outputs = self.executor.run(tensor).map_err(|error| failed(&self.card, &error))?;
+        let outputs = self.executor.infer(image, &self.card, &mut |_| {}).map_err(|error| failed(&self.card, &error))?;
         prediction(&outputs, &self.card).map_err(|error| failed(&self.card, &error))
     }
 }

@@ -54,7 +54,7 @@ impl Buffer {
     /// [`Error::OutOfMemory`] naming need and limit.
     pub fn arena(gpu: &Gpu, label: &str, bytes: u64) -> Result<Self> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        Self::create(gpu, label, bytes.max(4).next_multiple_of(4), usage)
+        Self::create(gpu, label, words(bytes), usage)
     }
 
     /// Parameters of kernels.
@@ -67,20 +67,30 @@ impl Buffer {
         Ok(buffer)
     }
 
-    /// Memory that the CPU maps to read results.
-    pub(crate) fn read_back(gpu: &Gpu, bytes: u64) -> Result<Self> {
+    /// Memory that the CPU maps to read results; kernels write it too where `bound`, on devices that share the CPU's memory.
+    pub(crate) fn read_back(gpu: &Gpu, bytes: u64, bound: bool) -> Result<Self> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        Self::create(gpu, "read back", bytes.max(4).next_multiple_of(4), usage)
+        let usage = if bound { usage | wgpu::BufferUsages::STORAGE } else { usage };
+        Self::create(gpu, "read back", words(bytes), usage)
+    }
+
+    /// As [`Buffer::create`], whole words and mapped at once.
+    pub(crate) fn mapped(gpu: &Gpu, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Self> {
+        Self::make(gpu, wgpu::BufferDescriptor { label: Some(label), size: words(bytes), usage, mapped_at_creation: true })
     }
 
     pub(crate) fn create(gpu: &Gpu, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Self> {
+        Self::make(gpu, wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false })
+    }
+
+    fn make(gpu: &Gpu, descriptor: wgpu::BufferDescriptor<'_>) -> Result<Self> {
+        let (label, bytes, usage) = (descriptor.label.unwrap_or_default(), descriptor.size, descriptor.usage);
         let limits = gpu.limits();
         let bindable = usage.contains(wgpu::BufferUsages::STORAGE);
         let limit_bytes = if bindable { limits.buffer_bytes.min(limits.binding_bytes) } else { limits.buffer_bytes };
         if bytes > limit_bytes {
             return Err(Error::OutOfMemory { what: label.to_owned(), needed_bytes: bytes, limit_bytes });
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
         let raw = gpu.scoped(label, bytes, || gpu.device.create_buffer(&descriptor))?;
         Ok(Self { raw, bytes })
     }
@@ -121,4 +131,9 @@ impl Buffer {
         gpu.queue.write_buffer(&self.raw, offset, contents);
         Ok(())
     }
+}
+
+/// Bytes rounded up to whole words; at least one.
+fn words(bytes: u64) -> u64 {
+    bytes.max(4).next_multiple_of(4)
 }

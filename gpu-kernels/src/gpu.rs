@@ -44,7 +44,7 @@ pub struct Abilities {
     pub pipeline_cache: bool,
     /// Host-visible storage buffers (unified memory).
     pub mappable_storage: bool,
-    /// Cooperative matrices (tensor cores).
+    /// Cooperative matrices (tensor cores) of 16x16 halves with single sums.
     pub cooperative_matrix: bool,
 }
 
@@ -103,7 +103,7 @@ impl Gpu {
         let instance = wgpu::Instance::new(descriptor);
         let adapter = choose(pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN)), policy)?;
         let info = adapter.get_info();
-        let features = adapter.features() & optional_features();
+        let features = adapter.features() & optional_features(info.device_type);
         let open = wgpu::DeviceDescriptor {
             label: Some("fathom"),
             required_features: features,
@@ -116,7 +116,8 @@ impl Gpu {
             .map_err(|error| Error::Open { adapter: info.name.clone(), message: error.to_string() })?;
         let faults = Arc::<Mutex<Faults>>::default();
         watch(&device, &faults);
-        Ok(Self { report: report(&info), abilities: abilities(features), limits: limits(&device.limits()), device, queue, faults })
+        let abilities = Abilities { cooperative_matrix: has_matrices(&adapter, features), ..abilities(features) };
+        Ok(Self { report: report(&info), abilities, limits: limits(&device.limits()), device, queue, faults })
     }
 
     /// Which adapter this is.
@@ -129,6 +130,12 @@ impl Gpu {
     #[must_use]
     pub const fn abilities(&self) -> Abilities {
         self.abilities
+    }
+
+    /// Invocations of the narrowest subgroup; 0 without subgroup operations.
+    #[must_use]
+    pub const fn lanes(&self) -> u32 {
+        if self.abilities.subgroups { self.report.subgroup[0] } else { 0 }
     }
 
     /// Its limits.
@@ -166,6 +173,16 @@ impl Gpu {
     /// [`Error::Lost`] if the device is gone, [`Error::Refused`] if it complained meanwhile.
     pub fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.polled(polled)
+    }
+
+    /// Blocks until one submission is done.
+    pub(crate) fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+        self.polled(polled)
+    }
+
+    fn polled(&self, polled: std::result::Result<wgpu::PollStatus, wgpu::PollError>) -> Result<()> {
         self.check()?;
         match polled {
             Ok(_) => Ok(()),
@@ -246,13 +263,17 @@ const fn rank(kind: wgpu::DeviceType) -> u8 {
     }
 }
 
-fn optional_features() -> wgpu::Features {
-    wgpu::Features::SHADER_F16
+fn optional_features(kind: wgpu::DeviceType) -> wgpu::Features {
+    let features = wgpu::Features::SHADER_F16
         | wgpu::Features::SUBGROUP
         | wgpu::Features::TIMESTAMP_QUERY
         | wgpu::Features::PIPELINE_CACHE
-        | wgpu::Features::MAPPABLE_PRIMARY_BUFFERS
-        | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+        | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    match kind {
+        // They compute in the CPU's own memory. Others would read it over a bus.
+        wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu => features | wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
+        _ => features,
+    }
 }
 
 fn watch(device: &wgpu::Device, faults: &Arc<Mutex<Faults>>) {
@@ -278,6 +299,19 @@ fn report(info: &wgpu::AdapterInfo) -> AdapterReport {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup: [info.subgroup_min_size, info.subgroup_max_size],
     }
+}
+
+/// Whether cooperative matrices of 16x16 halves can be multiplied with sums in single precision, and subgroups, which compute
+/// them, are all as wide.
+fn has_matrices(adapter: &wgpu::Adapter, features: wgpu::Features) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let info = adapter.get_info();
+    let wanted = |form: &wgpu::CooperativeMatrixProperties| {
+        [form.m_size, form.n_size, form.k_size] == [16; 3] && (form.ab_type, form.cr_type) == (F16, F32)
+    };
+    features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        && info.subgroup_min_size == info.subgroup_max_size
+        && adapter.cooperative_matrix_properties().iter().any(wanted)
 }
 
 fn abilities(features: wgpu::Features) -> Abilities {

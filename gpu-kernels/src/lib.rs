@@ -8,11 +8,14 @@ pub mod buffer;
 pub mod cache;
 pub mod error;
 pub mod gpu;
+pub mod image;
 pub mod kernel;
 pub mod nn;
+pub mod read_back;
 pub mod recorder;
 pub mod splat;
 mod trusted;
+pub mod upload;
 
 pub use error::{Error, Result};
 pub use gpu::{AdapterPolicy, Gpu};
@@ -21,12 +24,19 @@ pub use kernel::Kernel;
 /// Every kernel, for the suites that check them all.
 pub const ALL: &[&Kernel] = &every();
 
-const fn every() -> [&'static Kernel; nn::KERNELS.len() + splat::KERNELS.len()] {
-    let mut all = [&splat::NEAREST; nn::KERNELS.len() + splat::KERNELS.len()];
-    let mut i = 0;
-    while i < all.len() {
-        all[i] = if i < nn::KERNELS.len() { nn::KERNELS[i] } else { splat::KERNELS[i - nn::KERNELS.len()] };
-        i += 1;
+const fn every() -> [&'static Kernel; image::KERNELS.len() + nn::KERNELS.len() + splat::KERNELS.len()] {
+    let mut all = [&splat::NEAREST; image::KERNELS.len() + nn::KERNELS.len() + splat::KERNELS.len()];
+    let folders = [image::KERNELS, nn::KERNELS, splat::KERNELS];
+    let (mut folder, mut i, mut at) = (0, 0, 0);
+    while at < all.len() {
+        if i < folders[folder].len() {
+            all[at] = folders[folder][i];
+            i += 1;
+            at += 1;
+        } else {
+            folder += 1;
+            i = 0;
+        }
     }
     all
 }

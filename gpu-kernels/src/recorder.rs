@@ -6,6 +6,8 @@ use crate::buffer::{Buffer, Slice};
 use crate::cache::Pipelines;
 use crate::gpu::Gpu;
 use crate::kernel::Launch;
+use crate::read_back::ReadBack;
+use crate::upload::Upload;
 use crate::{Error, Result};
 
 /// Collects launches and the buffers they bind.
@@ -124,13 +126,16 @@ impl Frame {
     pub fn run_marks(&self, gpu: &Gpu, marks: std::ops::Range<usize>, outputs: &mut ReadBack) -> Result<()> {
         gpu.check()?;
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("frame") });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame"), timestamp_writes: None });
-            self.dispatches.iter().filter(|d| marks.contains(&d.mark)).for_each(|dispatch| dispatch.encode(&mut pass));
-        }
+        self.encode(&mut encoder, marks);
         outputs.copy(&mut encoder);
-        gpu.queue.submit([encoder.finish()]);
-        outputs.map(gpu)
+        let submission = gpu.queue.submit([encoder.finish()]);
+        outputs.ask(submission);
+        outputs.wait(gpu)
+    }
+
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, marks: std::ops::Range<usize>) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame"), timestamp_writes: None });
+        self.dispatches.iter().filter(|d| marks.contains(&d.mark)).for_each(|dispatch| dispatch.encode(&mut pass));
     }
 
     /// As [`Frame::run`], without outputs: one pass per mark between timestamps. Nanoseconds of each mark.
@@ -159,12 +164,30 @@ impl Frame {
         }
         encoder.resolve_query_set(&queries, 0..count, &resolved.raw, 0);
         outputs.copy(&mut encoder);
-        gpu.queue.submit([encoder.finish()]);
-        outputs.map(gpu)?;
+        let submission = gpu.queue.submit([encoder.finish()]);
+        outputs.ask(submission);
+        outputs.wait(gpu)?;
         let period = f64::from(gpu.timestamp_period_ns());
         let ticks: Vec<u64> = outputs.bytes(0).chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
         Ok(ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).take(self.marks).collect())
     }
+}
+
+/// Submits a whole frame as one command buffer and returns at once: what was written to `upload`, then `frames` in order, then
+/// the copies of `outputs`, for which [`ReadBack::wait`] waits.
+///
+/// # Errors
+/// [`Error::Lost`] or [`Error::Refused`], of this submission or an earlier one.
+pub fn submit(gpu: &Gpu, upload: &mut Upload, frames: &[&Frame], outputs: &mut ReadBack) -> Result<()> {
+    gpu.check()?;
+    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("camera frame") });
+    upload.hand_over(&mut encoder);
+    frames.iter().for_each(|frame| frame.encode(&mut encoder, 0..frame.marks));
+    outputs.copy(&mut encoder);
+    let submission = gpu.queue.submit([encoder.finish()]);
+    upload.take_back();
+    outputs.ask(submission);
+    gpu.check()
 }
 
 impl Dispatch {
@@ -175,62 +198,3 @@ impl Dispatch {
         pass.dispatch_workgroups(x, y, z);
     }
 }
-
-/// Copies of results on the CPU.
-pub struct ReadBack {
-    staging: Buffer,
-    parts: Vec<(wgpu::Buffer, u64, u64)>,
-    contents: Vec<u8>,
-}
-
-impl ReadBack {
-    /// For these ranges of device memory.
-    ///
-    /// # Errors
-    /// [`Error::OutOfMemory`].
-    pub fn new(gpu: &Gpu, sources: &[Slice<'_>]) -> Result<Self> {
-        let parts: Vec<_> = sources.iter().map(|slice| (slice.buffer.raw.clone(), slice.offset, slice.bytes)).collect();
-        let bytes: u64 = parts.iter().map(|part| part.2).sum();
-        Ok(Self { staging: Buffer::read_back(gpu, bytes)?, parts, contents: vec![0; bytes as usize] })
-    }
-
-    /// The bytes of source `index`, as of the last run.
-    #[must_use]
-    pub fn bytes(&self, index: usize) -> &[u8] {
-        let start: u64 = self.parts[..index].iter().map(|part| part.2).sum();
-        &self.contents[start as usize..(start + self.parts[index].2) as usize]
-    }
-
-    fn copy(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut at = 0;
-        for (buffer, offset, bytes) in &self.parts {
-            encoder.copy_buffer_to_buffer(buffer, *offset, &self.staging.raw, at, *bytes);
-            at += bytes;
-        }
-    }
-
-    fn map(&mut self, gpu: &Gpu) -> Result<()> {
-        if self.parts.is_empty() {
-            return gpu.wait();
-        }
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let slice = self.staging.raw.slice(..);
-        slice.map_async(wgpu::MapMode::Read, move |mapped| {
-            // The receiver is alive until the wait below is over.
-            let _ = sender.send(mapped);
-        });
-        gpu.wait()?;
-        let refused = |message: String| Error::Refused { what: "reading results back".to_owned(), message };
-        // Where other threads use the device too, one of them may be the one that calls back, right now.
-        receiver.recv_timeout(CALL_BACK).map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
-        let view = slice.get_mapped_range().map_err(|error| refused(error.to_string()))?;
-        let bytes = self.contents.len();
-        self.contents.copy_from_slice(&view[..bytes]);
-        drop(view);
-        self.staging.raw.unmap();
-        Ok(())
-    }
-}
-
-/// How long a finished copy may take to be announced.
-const CALL_BACK: std::time::Duration = std::time::Duration::from_secs(10);

@@ -9,7 +9,8 @@ use fathom_gpu::buffer::Buffer;
 use fathom_gpu::cache::Pipelines;
 use fathom_gpu::kernel::Access;
 use fathom_gpu::nn::Prepared;
-use fathom_gpu::recorder::{ReadBack, Recorder};
+use fathom_gpu::read_back::ReadBack;
+use fathom_gpu::recorder::Recorder;
 use fathom_gpu::{AdapterPolicy, Gpu};
 
 use crate::require::{Missing, insisted};

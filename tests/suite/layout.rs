@@ -1,9 +1,11 @@
 //! Every kernel is valid WGSL and its `Params` are what the Rust side writes. Needs no GPU.
 
 use fathom_gpu::kernel::{Access, Kernel};
+use naga::back::pipeline_constants::process_overrides;
+use naga::back::spv;
 use naga::front::wgsl;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
 #[test]
 fn every_kernel_is_valid_and_mirrors_its_params() {
@@ -48,6 +50,28 @@ fn every_kernel_names_its_twin_and_no_two_share_a_name() {
         let header: String = kernel.wgsl.lines().take_while(|line| line.starts_with("//")).collect();
         assert!(header.contains("core/src/ops/"), "{} does not say whose twin it is", kernel.name);
     }
+}
+
+/// No software device multiplies matrices cooperatively, so this much is held without one: the kernel becomes the instructions
+/// of SPV_KHR_cooperative_matrix, four products a step of 16x16 halves.
+#[test]
+fn the_matrix_kernel_compiles_to_cooperative_instructions() {
+    let kernel = &fathom_gpu::nn::conv_matrix::KERNEL;
+    let module = parse(kernel);
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("valid");
+    let constants = [("WG_X", 32.0), ("WG_Y", 1.0)].map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let (module, info) = process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &constants).expect("constants");
+    let options = spv::Options { lang_version: (1, 6), ..spv::Options::default() };
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+    let words = spv::write_vec(&module, &info, &options, Some(&pipeline)).expect("SPIR-V");
+    let mut counts = std::collections::HashMap::<u32, usize>::new();
+    let mut at = 5;
+    while at < words.len() {
+        *counts.entry(words[at] & 0xffff).or_default() += 1;
+        at += (words[at] >> 16) as usize;
+    }
+    let [load, store, multiply] = [4457, 4458, 4459].map(|op| counts.get(&op).copied().unwrap_or(0));
+    assert_eq!((load, store, multiply), (4, 4, 4), "OpCooperativeMatrixLoadKHR, StoreKHR, MulAddKHR");
 }
 
 fn parse(kernel: &Kernel) -> Module {

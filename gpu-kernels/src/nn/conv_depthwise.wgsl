@@ -17,8 +17,11 @@ struct Params {
     residual_pitch: u32,
     target_start: u32,       // words
     target_pitch: u32,
+    words: u32,              // 1
+    group_blocks: u32,       // 1
     blocks: u32,             // blocks of four output channels
     channels: u32,           // output channels
+    flip: u32,               // not used here
     fill: u32,               // a word of the input's zero points
     zero_point: i32,
     low: i32,
@@ -27,6 +30,7 @@ struct Params {
     low_real: f32,
     high_real: f32,
     origin_y: u32,           // first row of workgroups
+    reserved: u32,
 }
 
 override WG_X: u32 = 8u;

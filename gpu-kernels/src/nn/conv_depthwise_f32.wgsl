@@ -21,6 +21,8 @@ struct Params {
     source_zero: i32,
     residual_zero: i32,
     target_zero: i32,
+    quads: u32,              // 1
+    group_blocks: u32,       // 1
     blocks: u32,             // blocks of four output channels
     channels: u32,           // output channels
     slope: f32,              // factor below 0

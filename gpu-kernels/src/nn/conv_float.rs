@@ -1,10 +1,165 @@
-//! A float convolution before a kernel is chosen: what `conv_f32`, `conv_depthwise_f32` and `conv_transpose_f32` share.
+//! A float convolution before a kernel is chosen: what `conv_f32`, `conv_f16`, `conv_depthwise_f32` and `conv_transpose_f32` share.
 
-use fathom_core::ops::nn::Activation;
 use fathom_core::ops::nn::epilogue::FloatEpilogue;
+use fathom_core::ops::nn::{Activation, Map, Window};
 
-use super::{Operand, epilogue};
-use crate::kernel::Tolerance;
+use super::conv_bytes::{groups, pair};
+use super::{Operand, Prepared, epilogue};
+use crate::kernel::{Access, Kernel, Launch, Layout, Need, Tolerance};
+use crate::layout_of;
+
+/// Mirrors `struct Params` of every float convolution's kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Params {
+    input: [u32; 2],
+    output: [u32; 2],
+    kernel: [u32; 2],
+    stride: [u32; 2],
+    dilation: [u32; 2],
+    pad: [u32; 2],
+    source_start: u32,
+    source_pitch: u32,
+    residual_start: u32,
+    residual_pitch: u32,
+    target_start: u32,
+    target_pitch: u32,
+    source_scale: f32,
+    residual_scale: f32,
+    target_scale: f32,
+    source_zero: i32,
+    residual_zero: i32,
+    target_zero: i32,
+    quads: u32,
+    group_blocks: u32,
+    blocks: u32,
+    channels: u32,
+    slope: f32,
+    low: f32,
+    high: f32,
+    then_low: f32,
+    then_high: f32,
+    origin_y: u32,
+}
+
+const LAYOUT: Layout = layout_of!(Params {
+    input,
+    output,
+    kernel,
+    stride,
+    dilation,
+    pad,
+    source_start,
+    source_pitch,
+    residual_start,
+    residual_pitch,
+    target_start,
+    target_pitch,
+    source_scale,
+    residual_scale,
+    target_scale,
+    source_zero,
+    residual_zero,
+    target_zero,
+    quads,
+    group_blocks,
+    blocks,
+    channels,
+    slope,
+    low,
+    high,
+    then_low,
+    then_high,
+    origin_y,
+});
+
+/// A kernel with these parameters; its bindings are source, weights, bias, residual and target.
+pub(crate) const fn kernel(name: &'static str, wgsl: &'static str, needs: &'static [Need], tolerance: Tolerance) -> Kernel {
+    Kernel {
+        name,
+        wgsl,
+        params: LAYOUT,
+        bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
+        needs,
+        tolerance,
+    }
+}
+
+/// What a float convolution of either direction says to its kernel.
+pub(crate) struct Sums<'a> {
+    pub(crate) input: Map,
+    pub(crate) output: Map,
+    pub(crate) window: Window,
+    pub(crate) macs: u64,
+    pub(crate) finish: FloatFinish<'a>,
+    pub(crate) source: Operand,
+    pub(crate) target: Operand,
+    /// Input quads read for each output, and blocks of four outputs of one group.
+    pub(crate) quads: usize,
+    pub(crate) group_blocks: usize,
+    /// As the kernel wants them.
+    pub(crate) weights: Vec<u8>,
+}
+
+impl Sums<'_> {
+    /// Blocks of four output channels.
+    pub(crate) const fn blocks(&self) -> usize {
+        self.output.channels.div_ceil(4)
+    }
+
+    /// A launch of `invocations` along x, y and z, and the contents of weights and bias.
+    pub(crate) fn launch(self, kernel: &'static Kernel, invocations: [usize; 3], workgroup: [u32; 2]) -> Prepared {
+        let (blocks, numbers) = (self.blocks(), self.finish.numbers());
+        let [[source_start, source_pitch], [target_start, target_pitch]] = [self.source.quads(), self.target.quads()];
+        let [residual_start, residual_pitch] = numbers.residual.quads();
+        let params = Params {
+            input: pair([self.input.height, self.input.width]),
+            output: pair([self.output.height, self.output.width]),
+            kernel: pair(self.window.kernel),
+            stride: pair(self.window.stride),
+            dilation: pair(self.window.dilation),
+            pad: pair(self.window.pad_before),
+            source_start,
+            source_pitch,
+            residual_start,
+            residual_pitch,
+            target_start,
+            target_pitch,
+            source_scale: self.source.scale(),
+            residual_scale: numbers.residual.scale(),
+            target_scale: self.target.scale(),
+            source_zero: self.source.zero(),
+            residual_zero: numbers.residual.zero(),
+            target_zero: self.target.zero(),
+            quads: self.quads as u32,
+            group_blocks: self.group_blocks as u32,
+            blocks: blocks as u32,
+            channels: self.output.channels as u32,
+            slope: numbers.slope,
+            low: numbers.low,
+            high: numbers.high,
+            then_low: numbers.then_low,
+            then_high: numbers.then_high,
+            origin_y: 0,
+        };
+        let pixels = self.output.height * self.output.width;
+        let constants = vec![self.weights, self.finish.bias(blocks)];
+        let bytes = vec![
+            self.source.rows_bytes(self.input.height * self.input.width, self.input.channels),
+            constants[0].len() as u64,
+            constants[1].len() as u64,
+            self.finish.residual.map_or(4, |residual| residual.rows_bytes(pixels, self.output.channels)),
+            self.target.rows_bytes(pixels, self.output.channels),
+        ];
+        let launch = Launch::new(kernel, &params, groups(invocations, workgroup), bytes, self.macs)
+            .with("WG_X", workgroup[0])
+            .with("WG_Y", workgroup[1])
+            .with("SOURCE", self.source.code())
+            .with("TARGET", self.target.code())
+            .with("RESIDUAL", self.finish.code());
+        Prepared { launch, constants }
+    }
+}
 
 /// What follows a float sum in the kernel itself.
 #[derive(Debug, Clone, Copy)]

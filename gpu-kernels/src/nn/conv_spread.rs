@@ -1,8 +1,8 @@
 //! Byte convolution with exact float sums and weights spread over a subgroup: for devices whose memory is slow.
 
 use super::Prepared;
-use super::conv_bytes::{ByteConv, pair};
-use crate::kernel::{Access, Kernel, Launch, Need, Tolerance};
+use super::conv_bytes::{ByteConv, TOLERANCE, binding_bytes, fill, pair};
+use crate::kernel::{Access, Kernel, Launch, Need};
 use crate::layout_of;
 
 /// Mirrors `struct Params` of the kernel.
@@ -71,20 +71,24 @@ pub const KERNEL: Kernel = Kernel {
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
     needs: &[Need::Subgroups],
-    // As nn/conv_dot4: the sums are the same integers.
-    tolerance: Tolerance { abs: 0.0, rel: 3e-7 },
+    tolerance: TOLERANCE,
 };
 
-/// Lanes that share the load of weights: the subgroup must have at least as many.
-pub const LANES: u32 = 8;
+/// Lanes of the narrowest subgroup that the kernel can use.
+pub const LEAST_LANES: u32 = 4;
+
+/// Invocations of a workgroup, and the lanes that share the load of weights where subgroups are wide enough.
+const LANES: u32 = 8;
 
 /// Integers up to here are exact in f32, and so is every sum of such that stays below.
-const EXACT_LIMIT: u64 = 1 << 24;
+pub(crate) const EXACT_LIMIT: u64 = 1 << 24;
 
 /// The launch, and the contents of weights, columns and tables; `None` if sums could leave the exact integers of f32.
+///
+/// * `lanes`: invocations of the device's narrowest subgroup; `None` too if there are fewer than [`LEAST_LANES`].
 #[must_use]
-pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
-    if step.largest_sum() > EXACT_LIMIT {
+pub fn prepare(step: &ByteConv<'_>, lanes: u32) -> Option<Prepared> {
+    if step.largest_sum() > EXACT_LIMIT || lanes < LEAST_LANES {
         return None;
     }
     let conv = step.tiled();
@@ -98,7 +102,7 @@ pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
     let chunks = run.div_ceil(4);
     let whole = |unit| [step.source.start, step.source.pitch, blocks.words as u32].iter().all(|words| words.is_multiple_of(unit));
     let (tables, table_bytes) = step.finish.tables();
-    let [zero_point, low, high] = step.range();
+    let [zero_point, low, high] = step.finish.range();
     let [low_real, high_real] = step.finish.real_range();
     let params = Params {
         input: pair([conv.input.height, conv.input.width]),
@@ -119,7 +123,7 @@ pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
         group_blocks: blocks.group_blocks as u32,
         blocks: blocks.blocks as u32,
         channels: out.channels as u32,
-        fill: step.fill(),
+        fill: fill(step.zero_point),
         zero_point,
         low,
         high,
@@ -128,7 +132,7 @@ pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
         high_real,
         origin_y: 0,
     };
-    // One subgroup: as wide as the map, and as high as that leaves.
+    // One workgroup: as wide as the map, and as high as that leaves.
     let tiles = out.width.div_ceil(4) as u32;
     let wide = tiles.next_power_of_two().min(LANES);
     let pairs = blocks.blocks.div_ceil(2);
@@ -143,7 +147,7 @@ pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
     }
     let correction = step.correction(step.zero_point);
     let constants = vec![bytemuck::cast_slice(&weights).to_vec(), step.finish.columns(blocks.blocks, &correction), table_bytes];
-    let [source, residual, target] = step.bytes();
+    let [source, residual, target] = binding_bytes(conv.input, out, &step.finish, [step.source, step.residual, step.target]);
     let bytes = vec![source, constants[0].len() as u64, constants[1].len() as u64, constants[2].len() as u64, residual, target];
     let workgroups = [tiles.div_ceil(wide), (out.height as u32).div_ceil(LANES / wide), pairs as u32];
     let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
@@ -155,8 +159,9 @@ pub fn prepare(step: &ByteConv<'_>) -> Option<Prepared> {
             "main_words"
         })
         .with("LANES_X", wide)
+        .with("NARROW", u8::from(lanes < LANES))
         .with("SIGNED", u8::from(step.signed))
         .with("RESIDUAL", u8::from(step.finish.has_residual()))
-        .with("REAL", u8::from(step.real()));
+        .with("REAL", u8::from(step.finish.is_real()));
     Some(Prepared { launch, constants })
 }

@@ -2,8 +2,9 @@
 //
 // Exact, because the launch half takes this tactic only where no sum of products can leave the integers of f32 (2^24).
 // For devices whose memory is slow and whose registers are fast (software devices): one invocation computes 4 pixels by 8
-// output channels, and the eight lanes of a subgroup share the load of 32 weight words, which they then broadcast. Maps are
-// [height, width, words], a word being four channels. The bias holds the input's zero point, so padding is filled with it.
+// output channels, and the lanes of a subgroup, eight of them or twice four, share the load of 32 weight words, which they
+// then broadcast. Maps are [height, width, words], a word being four channels. The bias holds the input's zero point, so
+// padding is filled with it.
 
 struct Params {
     input: vec2u,            // height, width
@@ -34,7 +35,8 @@ struct Params {
     origin_y: u32,           // first row of workgroups
 }
 
-override LANES_X: u32 = 8u;       // of the 8 lanes that share loads, those side by side; the others lie below
+override LANES_X: u32 = 8u;       // of the 8 invocations of a workgroup, those side by side; the others lie below
+override NARROW: bool = false;    // subgroups hold four lanes at least, not eight: each loads two outputs' weights
 override SIGNED: bool = false;    // input bytes are i8
 override RESIDUAL: bool = false;  // a second operand is added
 override REAL: bool = false;      // the result is f32
@@ -59,21 +61,51 @@ fn unpack(word: u32) -> vec4f {
 // Sums of 4 pixels by 8 channels, as [pixel][half].
 var<private> sum: array<vec4f, 8>;
 
-// Adds one weight word of each of the 8 outputs, spread over 8 lanes, times one word of each of the 4 pixels.
-fn accumulate(spread: u32, x: vec4u) {
-    let w = vec4f(unpack4xI8(spread));
+// Lanes that share a load, less one.
+fn lanes() -> u32 {
+    return select(7u, 3u, NARROW);
+}
+
+// The weights that this lane loads for the others: four words of one output, or of two that lie four apart.
+struct Spread {
+    first: vec4u,
+    second: vec4u,
+}
+
+fn spread_from(w: u32) -> Spread {
+    if NARROW {
+        return Spread(weights[w], weights[w + 4u]);
+    }
+    return Spread(weights[w], vec4u());
+}
+
+// Adds one weight word of each of the 8 outputs, spread over the lanes, times one word of each of the 4 pixels.
+fn accumulate(first: u32, second: u32, x: vec4u) {
+    let a = vec4f(unpack4xI8(first));
     let x0 = unpack(x.x);
     let x1 = unpack(x.y);
     let x2 = unpack(x.z);
     let x3 = unpack(x.w);
-    let w0 = subgroupBroadcast(w, 0u);
-    let w1 = subgroupBroadcast(w, 1u);
-    let w2 = subgroupBroadcast(w, 2u);
-    let w3 = subgroupBroadcast(w, 3u);
-    let w4 = subgroupBroadcast(w, 4u);
-    let w5 = subgroupBroadcast(w, 5u);
-    let w6 = subgroupBroadcast(w, 6u);
-    let w7 = subgroupBroadcast(w, 7u);
+    let w0 = subgroupBroadcast(a, 0u);
+    let w1 = subgroupBroadcast(a, 1u);
+    let w2 = subgroupBroadcast(a, 2u);
+    let w3 = subgroupBroadcast(a, 3u);
+    var w4: vec4f;
+    var w5: vec4f;
+    var w6: vec4f;
+    var w7: vec4f;
+    if NARROW {
+        let b = vec4f(unpack4xI8(second));
+        w4 = subgroupBroadcast(b, 0u);
+        w5 = subgroupBroadcast(b, 1u);
+        w6 = subgroupBroadcast(b, 2u);
+        w7 = subgroupBroadcast(b, 3u);
+    } else {
+        w4 = subgroupBroadcast(a, 4u);
+        w5 = subgroupBroadcast(a, 5u);
+        w6 = subgroupBroadcast(a, 6u);
+        w7 = subgroupBroadcast(a, 7u);
+    }
     sum[0] += vec4f(dot(w0, x0), dot(w1, x0), dot(w2, x0), dot(w3, x0));
     sum[1] += vec4f(dot(w4, x0), dot(w5, x0), dot(w6, x0), dot(w7, x0));
     sum[2] += vec4f(dot(w0, x1), dot(w1, x1), dot(w2, x1), dot(w3, x1));
@@ -202,7 +234,7 @@ fn main_words(
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
-    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & 7u);
+    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & lanes());
     for (var ky = 0u; ky < params.segments.x; ky++) {
         let iy = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
         let inside = iy >= 0 && iy < i32(params.input.x);
@@ -210,14 +242,14 @@ fn main_words(
         for (var kx = 0u; kx < params.segments.y; kx++) {
             var at = (i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y)) * i32(params.source_pitch);
             for (var chunk = 0u; chunk < params.chunks; chunk++) {
-                let spread = weights[w];
+                let spread = spread_from(w);
                 w += 8u;
                 for (var i = 0u; i < 4u; i++) {
                     let x0 = load(row, inside, at);
                     let x1 = load(row, inside, at + step);
                     let x2 = load(row, inside, at + 2 * step);
                     let x3 = load(row, inside, at + 3 * step);
-                    accumulate(spread[i], vec4u(x0, x1, x2, x3));
+                    accumulate(spread.first[i], spread.second[i], vec4u(x0, x1, x2, x3));
                     at++;
                 }
             }
@@ -238,7 +270,7 @@ fn main_pairs(
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
-    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & 7u);
+    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & lanes());
     for (var ky = 0u; ky < params.segments.x; ky++) {
         let iy = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
         let inside = iy >= 0 && iy < i32(params.input.x);
@@ -246,15 +278,15 @@ fn main_pairs(
         for (var kx = 0u; kx < params.segments.y; kx++) {
             var at = (i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y)) * i32(params.source_pitch);
             for (var chunk = 0u; chunk < params.chunks; chunk++) {
-                let spread = weights[w];
+                let spread = spread_from(w);
                 w += 8u;
                 for (var i = 0u; i < 2u; i++) {
                     let x0 = load_pair(row, inside, at);
                     let x1 = load_pair(row, inside, at + step);
                     let x2 = load_pair(row, inside, at + 2 * step);
                     let x3 = load_pair(row, inside, at + 3 * step);
-                    accumulate(spread[2u * i], vec4u(x0.x, x1.x, x2.x, x3.x));
-                    accumulate(spread[2u * i + 1u], vec4u(x0.y, x1.y, x2.y, x3.y));
+                    accumulate(spread.first[2u * i], spread.second[2u * i], vec4u(x0.x, x1.x, x2.x, x3.x));
+                    accumulate(spread.first[2u * i + 1u], spread.second[2u * i + 1u], vec4u(x0.y, x1.y, x2.y, x3.y));
                     at += 2;
                 }
             }
@@ -275,7 +307,7 @@ fn main_quads(
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
-    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & 7u);
+    var w = group.z * params.segments.x * params.segments.y * params.chunks * 8u + (lane & lanes());
     for (var ky = 0u; ky < params.segments.x; ky++) {
         let iy = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
         let inside = iy >= 0 && iy < i32(params.input.x);
@@ -283,16 +315,16 @@ fn main_quads(
         for (var kx = 0u; kx < params.segments.y; kx++) {
             var at = (i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y)) * i32(params.source_pitch);
             for (var chunk = 0u; chunk < params.chunks; chunk++) {
-                let spread = weights[w];
+                let spread = spread_from(w);
                 w += 8u;
                 let x0 = load_quad(row, inside, at);
                 let x1 = load_quad(row, inside, at + step);
                 let x2 = load_quad(row, inside, at + 2 * step);
                 let x3 = load_quad(row, inside, at + 3 * step);
-                accumulate(spread.x, vec4u(x0.x, x1.x, x2.x, x3.x));
-                accumulate(spread.y, vec4u(x0.y, x1.y, x2.y, x3.y));
-                accumulate(spread.z, vec4u(x0.z, x1.z, x2.z, x3.z));
-                accumulate(spread.w, vec4u(x0.w, x1.w, x2.w, x3.w));
+                accumulate(spread.first.x, spread.second.x, vec4u(x0.x, x1.x, x2.x, x3.x));
+                accumulate(spread.first.y, spread.second.y, vec4u(x0.y, x1.y, x2.y, x3.y));
+                accumulate(spread.first.z, spread.second.z, vec4u(x0.z, x1.z, x2.z, x3.z));
+                accumulate(spread.first.w, spread.second.w, vec4u(x0.w, x1.w, x2.w, x3.w));
                 at += 4;
             }
         }

@@ -2,77 +2,13 @@
 
 use fathom_core::ops::nn::conv_transpose::ConvTranspose2d;
 
-use super::conv_bytes::pair;
+use super::conv_bytes::{Sums, kernel};
 use super::epilogue::Finish;
 use super::{Lay, Prepared};
-use crate::kernel::{Access, Kernel, Launch, Tolerance};
-use crate::layout_of;
-
-/// Mirrors `struct Params` of the kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Params {
-    input: [u32; 2],
-    output: [u32; 2],
-    kernel: [u32; 2],
-    stride: [u32; 2],
-    dilation: [u32; 2],
-    pad: [u32; 2],
-    source_start: u32,
-    source_pitch: u32,
-    residual_start: u32,
-    residual_pitch: u32,
-    target_start: u32,
-    target_pitch: u32,
-    words: u32,
-    blocks: u32,
-    channels: u32,
-    flip: u32,
-    zero_point: i32,
-    low: i32,
-    high: i32,
-    tables: u32,
-    low_real: f32,
-    high_real: f32,
-    origin_y: u32,
-    reserved: u32,
-}
+use crate::kernel::Kernel;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    name: "nn/conv_transpose_bytes",
-    wgsl: include_str!("conv_transpose_bytes.wgsl"),
-    params: layout_of!(Params {
-        input,
-        output,
-        kernel,
-        stride,
-        dilation,
-        pad,
-        source_start,
-        source_pitch,
-        residual_start,
-        residual_pitch,
-        target_start,
-        target_pitch,
-        words,
-        blocks,
-        channels,
-        flip,
-        zero_point,
-        low,
-        high,
-        tables,
-        low_real,
-        high_real,
-        origin_y,
-        reserved,
-    }),
-    bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
-    needs: &[],
-    // Bytes come out bit for bit. A real result is one multiplication and one addition from the exact sum: 2 ULP, rounded up.
-    tolerance: Tolerance { abs: 0.0, rel: 3e-7 },
-};
+pub const KERNEL: Kernel = kernel("nn/conv_transpose_bytes", include_str!("conv_transpose_bytes.wgsl"), &[]);
 
 /// A transposed convolution of bytes with everything that follows it.
 #[derive(Debug, Clone, Copy)]
@@ -101,58 +37,21 @@ pub fn prepare(step: &ByteConvTranspose<'_>, workgroup: [u32; 2]) -> Prepared {
     let conv = &step.conv;
     let out = conv.output();
     let [words, blocks] = [conv.input.channels.div_ceil(4), out.channels.div_ceil(4)];
-    let (tables, table_bytes) = step.finish.tables();
-    let [zero_point, low, high] = match step.finish {
-        Finish::Byte { epilogue, .. } => [epilogue.zero_point, epilogue.low, epilogue.high],
-        Finish::Real(_) => [0; 3],
+    let sums = Sums {
+        input: conv.input,
+        output: out,
+        window: conv.window,
+        macs: conv.macs(),
+        signed: step.signed,
+        zero_point: step.zero_point,
+        finish: step.finish,
+        lays: [step.source, step.residual, step.target],
+        words,
+        group_blocks: blocks,
+        weights: bytemuck::cast_slice(&weights(step, words, blocks)).to_vec(),
+        correction: Vec::new(),
     };
-    let [low_real, high_real] = step.finish.real_range();
-    let params = Params {
-        input: pair([conv.input.height, conv.input.width]),
-        output: pair([out.height, out.width]),
-        kernel: pair(conv.window.kernel),
-        stride: pair(conv.window.stride),
-        dilation: pair(conv.window.dilation),
-        pad: pair(conv.window.pad_before),
-        source_start: step.source.start,
-        source_pitch: step.source.pitch,
-        residual_start: step.residual.start,
-        residual_pitch: step.residual.pitch,
-        target_start: step.target.start,
-        target_pitch: step.target.pitch,
-        words: words as u32,
-        blocks: blocks as u32,
-        channels: out.channels as u32,
-        flip: if step.signed { 0 } else { 0x8080_8080 },
-        zero_point,
-        low,
-        high,
-        tables,
-        low_real,
-        high_real,
-        origin_y: 0,
-        reserved: 0,
-    };
-    let constants = vec![bytemuck::cast_slice(&weights(step, words, blocks)).to_vec(), step.finish.columns(blocks, &[]), table_bytes];
-    let real = matches!(step.finish, Finish::Real(_));
-    let out_words = if real { out.channels.next_multiple_of(4) } else { blocks };
-    let pixels = out.height * out.width;
-    let residual = if step.finish.has_residual() { step.residual.binding_bytes(pixels, out_words) } else { 4 };
-    let bytes = vec![
-        step.source.binding_bytes(conv.input.height * conv.input.width, words),
-        constants[0].len() as u64,
-        constants[1].len() as u64,
-        constants[2].len() as u64,
-        residual,
-        step.target.binding_bytes(pixels, out_words),
-    ];
-    let workgroups = [(out.width as u32).div_ceil(workgroup[0]), (out.height as u32).div_ceil(workgroup[1]), blocks as u32];
-    let launch = Launch::new(&KERNEL, &params, workgroups, bytes, conv.macs())
-        .with("WG_X", workgroup[0])
-        .with("WG_Y", workgroup[1])
-        .with("RESIDUAL", u8::from(step.finish.has_residual()))
-        .with("REAL", u8::from(real));
-    Prepared { launch, constants }
+    sums.launch(&KERNEL, [out.width, out.height, blocks], workgroup)
 }
 
 /// `[block, tap, word + 1]`, four outputs each; groups are filled up with zeros. The word behind the last is what the input's

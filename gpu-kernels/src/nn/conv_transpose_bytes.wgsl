@@ -17,10 +17,12 @@ struct Params {
     residual_pitch: u32,
     target_start: u32,       // words
     target_pitch: u32,
-    words: u32,              // input words of one group
+    words: u32,              // input words
+    group_blocks: u32,       // blocks: there is one group
     blocks: u32,             // blocks of four output channels
     channels: u32,           // output channels
     flip: u32,               // 0x80808080 for unsigned input, else 0
+    fill: u32,               // a word of the input's zero points
     zero_point: i32,
     low: i32,
     high: i32,

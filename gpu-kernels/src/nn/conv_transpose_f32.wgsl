@@ -23,6 +23,7 @@ struct Params {
     residual_zero: i32,
     target_zero: i32,
     quads: u32,              // input quads
+    group_blocks: u32,       // blocks: there is one group
     blocks: u32,             // blocks of four output channels
     channels: u32,           // output channels
     slope: f32,              // factor below 0
@@ -31,7 +32,6 @@ struct Params {
     then_low: f32,           // range behind the residual
     then_high: f32,
     origin_y: u32,           // first row of workgroups
-    reserved: u32,
 }
 
 override WG_X: u32 = 8u;

@@ -40,6 +40,21 @@ impl Finish<'_> {
         }
     }
 
+    /// Whether the result is f32.
+    #[must_use]
+    pub const fn is_real(&self) -> bool {
+        matches!(self, Self::Real(_))
+    }
+
+    /// Requantization's zero point and range, or zeros for a real result.
+    #[must_use]
+    pub const fn range(&self) -> [i32; 3] {
+        match self {
+            Self::Byte { epilogue, .. } => [epilogue.zero_point, epilogue.low, epilogue.high],
+            Self::Real(_) => [0; 3],
+        }
+    }
+
     /// Range of a real result: infinite where there is no clamp.
     #[must_use]
     pub fn real_range(&self) -> [f32; 2] {

@@ -10,8 +10,10 @@ pub mod conv_bytes;
 pub mod conv_depthwise;
 pub mod conv_depthwise_f32;
 pub mod conv_dot4;
+pub mod conv_f16;
 pub mod conv_f32;
 pub mod conv_float;
+pub mod conv_matrix;
 pub mod conv_spread;
 pub mod conv_transpose_bytes;
 pub mod conv_transpose_f32;
@@ -40,7 +42,9 @@ pub const KERNELS: &[&Kernel] = &[
     &conv_depthwise::KERNEL,
     &conv_depthwise_f32::KERNEL,
     &conv_dot4::KERNEL,
+    &conv_f16::KERNEL,
     &conv_f32::KERNEL,
+    &conv_matrix::KERNEL,
     &conv_spread::KERNEL,
     &conv_transpose_bytes::KERNEL,
     &conv_transpose_f32::KERNEL,

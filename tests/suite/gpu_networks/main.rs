@@ -2,6 +2,8 @@
 //! device, many frames in a row.
 
 mod care;
+mod frames;
+mod soak;
 mod steps;
 
 use std::path::Path;
@@ -21,7 +23,7 @@ use fathom_tests::require::{Missing, fixture};
 
 fn main() -> ExitCode {
     let gpu = fathom_tests::gpu::open();
-    let cases = [steps::cases(&gpu), care::cases(&gpu)];
+    let cases = [steps::cases(&gpu), frames::cases(&gpu), care::cases(&gpu), soak::cases(&gpu)];
     fathom_tests::cases::run(cases.into_iter().flatten().collect())
 }
 

@@ -9,9 +9,10 @@ use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue, RealEpilogue};
 use fathom_core::ops::nn::{Activation, Map, Window};
 use fathom_core::quant::QuantParams;
 use fathom_gpu::Gpu;
+use fathom_gpu::cache::check_needs;
 use fathom_gpu::nn::conv_bytes::ByteConv;
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{Lay, Prepared, conv_depthwise, conv_dot4, conv_spread};
+use fathom_gpu::nn::{Lay, Prepared, conv_depthwise, conv_dot4, conv_matrix, conv_spread};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
@@ -20,28 +21,29 @@ use crate::noise::Noise;
 
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (tactic, prepare) in TACTICS {
+    for (tactic, gpu, prepare) in tactics(gpu) {
+        let gpu = &gpu;
         for (geometry, conv) in geometries() {
             let name = format!("{tactic} is exact on {geometry}");
             cases.push(on(gpu, name, move |gpu| {
-                check::<u8>(gpu, &conv, *prepare, Extras::default());
-                check::<i8>(gpu, &conv, *prepare, Extras::default());
+                check::<u8>(gpu, &conv, prepare, Extras::default());
+                check::<i8>(gpu, &conv, prepare, Extras::default());
             }));
         }
         let conv = square(3, 20, 9, [11, 13]);
         for (extras_name, extras) in extras() {
             cases.push(on(gpu, format!("{tactic} is exact with {extras_name}"), move |gpu| {
-                check::<u8>(gpu, &conv, *prepare, extras);
-                check::<i8>(gpu, &conv, *prepare, extras);
+                check::<u8>(gpu, &conv, prepare, extras);
+                check::<i8>(gpu, &conv, prepare, extras);
             }));
         }
-        cases.push(on(gpu, format!("{tactic} gives real sums within its tolerance"), move |gpu| check_real(gpu, &conv, *prepare)));
+        cases.push(on(gpu, format!("{tactic} gives real sums within its tolerance"), move |gpu| check_real(gpu, &conv, prepare)));
     }
     for (geometry, conv) in depthwise() {
         cases.push(on(gpu, format!("depthwise is exact on {geometry}"), move |gpu| {
             for (_, extras) in extras().into_iter().chain([("nothing", Extras::default())]) {
-                check::<u8>(gpu, &conv, |step| conv_depthwise::prepare(step, [8, 4]), extras);
-                check::<i8>(gpu, &conv, |step| conv_depthwise::prepare(step, [8, 4]), extras);
+                check::<u8>(gpu, &conv, |_, step| conv_depthwise::prepare(step, [8, 4]), extras);
+                check::<i8>(gpu, &conv, |_, step| conv_depthwise::prepare(step, [8, 4]), extras);
             }
         }));
     }
@@ -63,9 +65,40 @@ fn depthwise() -> Vec<(&'static str, Conv2d)> {
     ]
 }
 
-type Prepare = fn(&ByteConv<'_>) -> Option<Prepared>;
+type Prepare = fn(&Gpu, &ByteConv<'_>) -> Option<Prepared>;
+type Device = Result<Arc<Gpu>, Missing>;
 
-const TACTICS: &[(&str, Prepare)] = &[("dot4", |step| Some(conv_dot4::prepare(step, [8, 4]))), ("spread", conv_spread::prepare)];
+/// Each tactic with the device, if that can run it.
+fn tactics(gpu: &Device) -> [(&'static str, Device, Prepare); 4] {
+    [
+        ("dot4", gpu.clone(), |_, step| Some(conv_dot4::prepare(step, [8, 4]))),
+        ("spread", with_lanes(gpu, conv_spread::LEAST_LANES), |gpu, step| conv_spread::prepare(step, gpu.lanes())),
+        ("matrix", with_matrices(gpu), |gpu, step| conv_matrix::prepare(step, gpu.lanes())),
+        // Wider subgroups run the form of narrow ones too.
+        ("spread over four lanes", with_lanes(gpu, conv_spread::LEAST_LANES), |_, step| {
+            conv_spread::prepare(step, conv_spread::LEAST_LANES)
+        }),
+    ]
+}
+
+/// The device, if it has the cooperative matrices that the kernel wants.
+fn with_matrices(gpu: &Device) -> Device {
+    let gpu = gpu.clone()?;
+    match check_needs(&gpu, &conv_matrix::KERNEL) {
+        Ok(()) => Ok(gpu),
+        Err(error) => Err(Missing { why: error.to_string(), required: false }),
+    }
+}
+
+/// The device, if its subgroups are as wide as that.
+fn with_lanes(gpu: &Device, lanes: u32) -> Device {
+    let gpu = gpu.clone()?;
+    if gpu.lanes() >= lanes {
+        return Ok(gpu);
+    }
+    let why = format!("{} has subgroups of {}, spread weights need {lanes}", gpu.report().name, gpu.lanes());
+    Err(Missing { why, required: false })
+}
 
 #[derive(Clone, Copy, Default)]
 struct Extras {
@@ -177,7 +210,10 @@ fn check<B: Byte>(gpu: &Gpu, conv: &Conv2d, prepare: Prepare, extras: Extras) {
         residual: lay(out_words),
         target: lay(out_words),
     };
-    let Some(prepared) = prepare(&step) else { panic!("the tactic declines a sum that fits") };
+    let Some(prepared) = prepare(gpu, &step) else {
+        assert!(conv.groups > 1, "the tactic declines a sum that fits");
+        return;
+    };
     let memory = [
         place(&input, in_words, step.source, &mut noise),
         place(&residual, out_words, step.residual, &mut noise),
@@ -225,7 +261,7 @@ fn check_real(gpu: &Gpu, conv: &Conv2d, prepare: Prepare) {
         residual: Lay::floats(out.channels),
         target: Lay::floats(out.channels),
     };
-    let prepared = prepare(&step).expect("small sums");
+    let prepared = prepare(gpu, &step).expect("small sums");
     let memory = [input.clone(), bytes_of(&residual), vec![0; 4 * out.len()]];
     let result = fathom_tests::gpu::run(gpu, &prepared, &memory, u64::MAX).unwrap_or_else(|error| panic!("{error}"));
     let tolerance = prepared.launch.kernel.tolerance;

@@ -3,9 +3,11 @@
 mod conv_bytes;
 mod device;
 mod elementwise;
+mod image;
 mod moving;
 mod noise;
 mod rows;
+mod splat;
 mod sums;
 mod windows;
 
@@ -20,8 +22,10 @@ fn main() -> ExitCode {
     let cases = [
         conv_bytes::cases(&gpu),
         elementwise::cases(&gpu),
+        image::cases(&gpu),
         moving::cases(&gpu),
         rows::cases(&gpu),
+        splat::cases(&gpu),
         sums::cases(&gpu),
         windows::cases(&gpu),
     ];

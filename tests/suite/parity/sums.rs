@@ -9,12 +9,13 @@ use fathom_core::ops::nn::matmul::{MatMul, Strided, matmul_bytes, matmul_f32, sc
 use fathom_core::ops::nn::{Activation, Map, Window, pitch};
 use fathom_core::quant::QuantParams;
 use fathom_gpu::Gpu;
+use fathom_gpu::cache::check_needs;
 use fathom_gpu::nn::conv_f32::{self, FloatConv};
 use fathom_gpu::nn::conv_float::FloatFinish;
 use fathom_gpu::nn::conv_transpose_bytes::{self, ByteConvTranspose};
 use fathom_gpu::nn::conv_transpose_f32::{self, FloatConvTranspose};
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{Lay, Operand, conv_depthwise_f32, matmul};
+use fathom_gpu::nn::{Lay, Operand, conv_depthwise_f32, conv_f16, matmul};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
@@ -24,6 +25,9 @@ use crate::noise::Noise;
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
     vec![
         on(gpu, "float convolutions agree with their twin", |gpu| convs().iter().for_each(|conv| check_conv(gpu, conv))),
+        on(&with_halves(gpu), "float convolutions in half precision stay near their twin", |gpu| {
+            convs().iter().for_each(|conv| check_halves(gpu, conv));
+        }),
         on(gpu, "float convolutions read bytes as reals", |gpu| convs().iter().for_each(|conv| check_conv_of_bytes(gpu, conv))),
         on(gpu, "transposed byte convolutions are exact", |gpu| transposed().iter().for_each(|conv| check_transposed(gpu, conv))),
         on(gpu, "transposed float convolutions agree with their twin", |gpu| {
@@ -83,6 +87,32 @@ fn check_conv(gpu: &Gpu, conv: &Conv2d) {
         let result = run(gpu, &prepared, &[bytes_of(&input), bytes_of(&residual), vec![0; 4 * out.len()]]);
         close(&result, &expected, prepared.launch.kernel.tolerance);
     }
+}
+
+/// The device, if it computes in half precision.
+fn with_halves(gpu: &Result<Arc<Gpu>, Missing>) -> Result<Arc<Gpu>, Missing> {
+    let gpu = gpu.clone()?;
+    match check_needs(&gpu, &conv_f16::KERNEL) {
+        Ok(()) => Ok(gpu),
+        Err(error) => Err(Missing { why: error.to_string(), required: false }),
+    }
+}
+
+fn check_halves(gpu: &Gpu, conv: &Conv2d) {
+    let mut noise = Noise::new(conv.macs());
+    let out = conv.output();
+    let [input, weights] = [conv.input.len(), conv.weights_len()].map(|count| noise.floats(count, -1.0, 1.0));
+    let epilogue = FloatEpilogue { bias: noise.floats(out.channels, -1.0, 1.0), ..FloatEpilogue::none() };
+    let mut expected = conv2d_f32(conv, &input, &weights).unwrap();
+    epilogue.apply(&mut expected, out.channels, None).unwrap();
+    let finish = FloatFinish { epilogue: &epilogue, residual: None };
+    let [source, target] = [conv.input.channels, out.channels].map(|channels| Operand::whole(channels, None));
+    let step = FloatConv { conv: *conv, weights: &weights, finish, source, target };
+    let prepared = conv_f16::prepare(&step, [8, 4]).expect("weights about 1 fit");
+    let result = run(gpu, &prepared, &[bytes_of(&input), vec![0; 4], vec![0; 4 * out.len()]]);
+    close(&result, &expected, conv_f16::KERNEL.tolerance);
+    let huge = vec![1e5; weights.len()];
+    assert!(conv_f16::prepare(&FloatConv { weights: &huge, ..step }, [8, 4]).is_none(), "weights beyond half precision");
 }
 
 fn check_conv_of_bytes(gpu: &Gpu, conv: &Conv2d) {

@@ -2,7 +2,9 @@
 //!
 //! `frame -> `[`convert`]` -> `[`resize`]` -> `[`normalise`]` -> network -> `[`resize`]` -> `[`backproject`].
 
+pub mod affine;
 pub mod backproject;
 pub mod convert;
 pub mod normalise;
 pub mod resize;
+pub mod taps;

@@ -25,10 +25,18 @@ pub fn normalise(rgb: &[[f32; 3]], size: Size, card: &ModelCard) -> Result<Tenso
     };
     let mut planes = Vec::with_capacity(3 * rgb.len());
     for (c, from) in source.into_iter().enumerate() {
-        let (mean, std) = (card.mean[c], card.std[c]);
-        planes.extend(rgb.iter().map(|pixel| (pixel[from] / 255.0 - mean) / std));
+        planes.extend(rgb.iter().map(|pixel| normalised(pixel[from], card, c)));
     }
     Tensor::f32([vec![1, 3], extents(size)].concat(), planes)
+}
+
+/// `(shade / 255 - mean[c]) / std[c]` for channel `c` in the card's order.
+///
+/// # Panics
+/// If `c` is not below 3.
+#[must_use]
+pub fn normalised(shade: f32, card: &ModelCard, c: usize) -> f32 {
+    (shade / 255.0 - card.mean[c]) / card.std[c]
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<BenchReport> {
         median_ms: percentile(&mut totals, 0.5),
         p99_ms: percentile(&mut totals, 0.99),
         ms: names.into_iter().map(|name| (name, percentile(&mut of_stage(name), 0.5))).collect(),
-        dispatches: plan.map(|plan| plan.dispatches()),
+        dispatches: engine.dispatches(),
         arena_bytes: plan.map(|plan| plan.arena_bytes),
         arena_lower_bound_bytes: plan.map(|plan| plan.arena_lower_bound_bytes),
         weights_bytes: plan.map(|plan| plan.weights_bytes()),

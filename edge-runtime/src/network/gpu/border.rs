@@ -22,9 +22,8 @@ pub(super) fn pack(plan: &Plan, image: &Tensor) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// An output as the graph has it.
-pub(super) fn unpack(plan: &Plan, port: &Port, bytes: &[u8]) -> Result<Tensor> {
-    let tensor = plan.tensor(port.tensor);
+/// An output that lies as `tensor` says, as the graph has it.
+pub(super) fn unpack(tensor: &PlanTensor, port: &Port, bytes: &[u8]) -> Result<Tensor> {
     let mut values = vec![0.0; port.shape.iter().product()];
     walk(tensor, port, |to, from| {
         values[to] = match (&tensor.quant, tensor.element) {

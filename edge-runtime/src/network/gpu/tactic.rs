@@ -3,7 +3,7 @@
 use fathom_gpu::Gpu;
 use fathom_gpu::nn::conv_spread;
 
-use crate::network::plan::{Plan, Step, StepOp};
+use crate::network::plan::{Arithmetic, Plan, Step, StepOp};
 
 /// A way to compute a convolution or matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,11 +12,15 @@ pub enum Tactic {
     Plain,
     /// Weights spread over a subgroup, exact float sums.
     Spread,
+    /// Cooperative matrices (tensor cores), exact float sums.
+    Matrix,
+    /// Float convolutions with half-precision products: only with [`super::Precision::Half`].
+    Half,
 }
 
 impl Tactic {
     /// All of them, in the order of preference where times are equal.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Spread];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Spread, Self::Matrix, Self::Half];
 
     /// Name in reports.
     #[must_use]
@@ -24,6 +28,8 @@ impl Tactic {
         match self {
             Self::Plain => "plain",
             Self::Spread => "spread",
+            Self::Matrix => "matrix",
+            Self::Half => "half",
         }
     }
 
@@ -32,7 +38,9 @@ impl Tactic {
     pub fn runs_on(self, gpu: &Gpu) -> bool {
         match self {
             Self::Plain => true,
-            Self::Spread => gpu.abilities().subgroups && gpu.report().subgroup[0] >= conv_spread::LANES,
+            Self::Spread => gpu.lanes() >= conv_spread::LEAST_LANES,
+            Self::Matrix => gpu.abilities().f16 && gpu.abilities().cooperative_matrix,
+            Self::Half => gpu.abilities().f16,
         }
     }
 }
@@ -67,6 +75,12 @@ impl Tactics {
         self.0.iter().map(|tactic| tactic.name().as_bytes()[0]).collect()
     }
 
+    /// Whether some step is computed with less than single precision.
+    #[must_use]
+    pub fn are_halved(&self) -> bool {
+        self.0.contains(&Tactic::Half)
+    }
+
     /// From [`Tactics::to_notes`]; `None` if they are of another plan.
     #[must_use]
     pub fn from_notes(notes: &[u8], plan: &Plan) -> Option<Self> {
@@ -80,4 +94,15 @@ impl Tactics {
 #[must_use]
 pub(super) const fn has_choice(step: &Step) -> bool {
     matches!(step.op, StepOp::Conv { .. } | StepOp::MatMul(_))
+}
+
+/// Whether a tactic is one for a step: half precision for floats, the others for bytes, the plain one for all.
+#[must_use]
+pub(super) fn suits(tactic: Tactic, step: &Step) -> bool {
+    let bytes = matches!(step.op.arithmetic(), Some(Arithmetic::Bytes { .. }));
+    match tactic {
+        Tactic::Plain => true,
+        Tactic::Spread | Tactic::Matrix => bytes,
+        Tactic::Half => !bytes,
+    }
 }

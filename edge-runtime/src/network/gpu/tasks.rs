@@ -57,12 +57,12 @@ impl Task {
     }
 }
 
-/// The launches of a step.
+/// The launches of a step; `lanes` as [`fathom_gpu::Gpu::lanes`].
 ///
 /// # Errors
 /// [`Error::UnsupportedOp`] naming what of the step has no kernel.
-pub(super) fn of_step(plan: &Plan, step: &Step, tactic: Tactic) -> Result<Vec<Task>> {
-    let view = View { plan, step };
+pub(super) fn of_step(plan: &Plan, step: &Step, tactic: Tactic, lanes: u32) -> Result<Vec<Task>> {
+    let view = View { plan, step, lanes };
     let out = step.output;
     match &step.op {
         StepOp::Conv { conv, weights, arithmetic } => sums::conv(&view, conv, *weights, arithmetic, tactic),
@@ -152,6 +152,8 @@ struct Spot {
 struct View<'a> {
     plan: &'a Plan,
     step: &'a Step,
+    /// Invocations of the device's narrowest subgroup.
+    lanes: u32,
 }
 
 impl View<'_> {

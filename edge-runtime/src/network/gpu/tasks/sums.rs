@@ -12,7 +12,7 @@ use fathom_gpu::nn::conv_float::{self, FloatFinish};
 use fathom_gpu::nn::conv_transpose_bytes::{self, ByteConvTranspose};
 use fathom_gpu::nn::conv_transpose_f32::{self, FloatConvTranspose};
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{Operand, Prepared, conv_depthwise, conv_depthwise_f32, conv_dot4, conv_spread, matmul};
+use fathom_gpu::nn::{Operand, Prepared, conv_depthwise, conv_depthwise_f32, conv_dot4, conv_f16, conv_matrix, conv_spread, matmul};
 
 use super::{Bind, Spot, Task, View};
 use crate::Result;
@@ -25,8 +25,9 @@ pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic
             let weights = view.weights_f32(weights)?;
             float(view, epilogue, |finish, spot| {
                 let step = FloatConv { conv: *conv, weights, finish, source: view.input(0)?, target: spot.operand };
-                let depthwise = conv_depthwise_f32::prepare(&step, WORKGROUP);
-                Ok(depthwise.unwrap_or_else(|| conv_f32::prepare(&step, WORKGROUP)))
+                let half = || if tactic == Tactic::Half { conv_f16::prepare(&step, WORKGROUP) } else { None };
+                let prepared = conv_depthwise_f32::prepare(&step, WORKGROUP).or_else(half);
+                Ok(prepared.unwrap_or_else(|| conv_f32::prepare(&step, WORKGROUP)))
             })
         }
         Arithmetic::Bytes { zero_a, result, .. } => {
@@ -43,8 +44,12 @@ pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic
                 residual: view.lay(residual),
                 target: view.lay(view.step.output),
             };
-            let spread = || if tactic == Tactic::Spread { conv_spread::prepare(&step) } else { None };
-            let prepared = conv_depthwise::prepare(&step, WORKGROUP).or_else(spread);
+            let chosen = || match tactic {
+                Tactic::Spread => conv_spread::prepare(&step, view.lanes),
+                Tactic::Matrix => conv_matrix::prepare(&step, view.lanes),
+                Tactic::Plain | Tactic::Half => None,
+            };
+            let prepared = conv_depthwise::prepare(&step, WORKGROUP).or_else(chosen);
             let prepared = prepared.unwrap_or_else(|| conv_dot4::prepare(&step, WORKGROUP));
             numbers.followed_by_rest(view, Task::new(prepared, [view.id(0)?, residual, view.step.output]))
         }
@@ -99,7 +104,8 @@ pub(super) fn matmul(view: &View<'_>, step: &MatMulStep, tactic: Tactic) -> Resu
             let scaled: Vec<f32> = view.weights_f32(weights)?.iter().map(|weight| step.alpha * weight).collect();
             float(view, epilogue, |finish, spot| {
                 let step = FloatConv { conv: one_by_one(product), weights: &scaled, finish, source: view.input(0)?, target: spot.operand };
-                Ok(conv_f32::prepare(&step, WORKGROUP))
+                let half = if tactic == Tactic::Half { conv_f16::prepare(&step, WORKGROUP) } else { None };
+                Ok(half.unwrap_or_else(|| conv_f32::prepare(&step, WORKGROUP)))
             })
         }
         (_, Arithmetic::Float(epilogue)) => {
