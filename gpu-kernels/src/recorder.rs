@@ -23,6 +23,7 @@ struct Recorded {
     params_offset: u64,
     params_bytes: u64,
     workgroups: [u32; 3],
+    work: u64,
     mark: usize,
 }
 
@@ -30,6 +31,7 @@ struct Recorded {
 pub struct Frame {
     dispatches: Vec<Dispatch>,
     marks: usize,
+    most_work: u64,
 }
 
 struct Dispatch {
@@ -71,6 +73,7 @@ impl Recorder {
             params_offset,
             params_bytes: launch.params.len() as u64,
             workgroups: launch.workgroups,
+            work: launch.work,
             mark,
         });
         Ok(())
@@ -82,6 +85,7 @@ impl Recorder {
     /// [`Error::OutOfMemory`], or [`Error::Refused`] if bindings do not fit the kernels.
     pub fn finish(self, gpu: &Gpu) -> Result<Frame> {
         let params = Buffer::uniform(gpu, &self.params)?;
+        let most_work = self.steps.iter().map(|step| step.work).max().unwrap_or(0);
         let dispatches = self.steps.into_iter().map(|step| {
             let uniform = wgpu::BufferBinding {
                 buffer: &params.raw,
@@ -100,7 +104,7 @@ impl Recorder {
         });
         let dispatches = dispatches.collect::<Result<Vec<Dispatch>>>()?;
         let marks = dispatches.last().map_or(0, |dispatch| dispatch.mark + 1);
-        Ok(Frame { dispatches, marks })
+        Ok(Frame { dispatches, marks, most_work })
     }
 }
 
@@ -109,6 +113,12 @@ impl Frame {
     #[must_use]
     pub const fn dispatches(&self) -> usize {
         self.dispatches.len()
+    }
+
+    /// Most work of one dispatch: multiply-accumulates or, where there are none, elements.
+    #[must_use]
+    pub const fn most_work(&self) -> u64 {
+        self.most_work
     }
 
     /// Submits everything as one command buffer, copies the outputs to the CPU and waits for them.

@@ -1,5 +1,5 @@
-//! The networks that users bring (`fixtures/networks/make.py`), fp32 and QDQ: imported, planned, run on the CPU, and held to
-//! onnxruntime. Ignored, visibly, where they have not been made.
+//! The networks that users bring (`fixtures/networks/make.py`), fp32 and QDQ: imported, planned, run on the CPU and the GPU,
+//! and held to onnxruntime. Ignored, visibly, where they have not been made.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use fathom_core::tensor::Tensor;
 use fathom_runtime::network::cpu::CpuExecutor;
 use fathom_runtime::network::import::{ImportOptions, Model, import};
 use fathom_runtime::network::lower::lower;
+use fathom_runtime::network::plan::Plan;
 use fathom_tests::cases::{self, Case};
 use fathom_tests::fixtures;
 use fathom_tests::onnxruntime::{self, Optimisation};
@@ -19,6 +20,8 @@ const NETWORKS: [&str; 6] =
 
 fn main() -> ExitCode {
     let python = require::onnxruntime();
+    #[cfg(feature = "gpu")]
+    let gpu = fathom_tests::gpu::open();
     let mut cases = Vec::new();
     for name in NETWORKS {
         for (form, check) in [("fp32", floats as fn(&Answers)), ("qdq", bytes)] {
@@ -29,9 +32,11 @@ fn main() -> ExitCode {
             let found = (file.clone().ok(), python.clone().ok());
             let run = move || {
                 let (Some(path), Some(python)) = found else { panic!("run without what it needs") };
-                check(&answers(&path, &python));
+                check(&answers(&path, &python, on_cpu));
             };
             cases.push(Case::new(format!("{name}_in_{form}_agrees_with_onnxruntime"), run).needs(&file).needs(&python));
+            #[cfg(feature = "gpu")]
+            cases.push(on_gpu(&format!("{name}_in_{form}_agrees_with_onnxruntime_on_the_gpu"), check, [&file, &python], &gpu));
         }
     }
     cases::run(cases)
@@ -57,10 +62,32 @@ fn generated(file: &str) -> Result<PathBuf, Missing> {
     }
 }
 
-fn load(path: &Path) -> (Model, CpuExecutor) {
+fn load(path: &Path) -> (Model, Arc<Plan>) {
     let model = import(&std::fs::read(path).unwrap(), ImportOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let plan = lower(&model.graph).unwrap_or_else(|e| panic!("{e}"));
-    (model, CpuExecutor::new(Arc::new(plan), 2).unwrap())
+    (model, Arc::new(plan))
+}
+
+fn on_cpu(plan: Arc<Plan>, image: &Tensor) -> Vec<Tensor> {
+    CpuExecutor::new(plan, 2).unwrap().run(image).unwrap()
+}
+
+#[cfg(feature = "gpu")]
+type Device = Result<Arc<fathom_gpu::Gpu>, Missing>;
+
+/// A case that runs on the device, if there is one.
+#[cfg(feature = "gpu")]
+fn on_gpu(name: &str, check: fn(&Answers), [file, python]: [&Result<PathBuf, Missing>; 2], gpu: &Device) -> Case {
+    let found = (file.clone().ok(), python.clone().ok(), gpu.clone().ok());
+    let run = move || {
+        let (Some(path), Some(python), Some(gpu)) = found else { panic!("run without what it needs") };
+        let run = |plan, image: &Tensor| {
+            let mut executor = fathom_runtime::network::gpu::GpuExecutor::new(plan, gpu).unwrap_or_else(|e| panic!("{e}"));
+            executor.run(image).unwrap_or_else(|e| panic!("{e}"))
+        };
+        check(&answers(&path, &python, run));
+    };
+    Case::new(name, run).needs(file).needs(python).needs(gpu)
 }
 
 /// A picture with structure at every scale, about zero.
@@ -80,10 +107,10 @@ struct Answers {
     plain: Vec<f32>,
 }
 
-fn answers(path: &Path, python: &Path) -> Answers {
-    let (model, mut executor) = load(path);
+fn answers(path: &Path, python: &Path, run: impl FnOnce(Arc<Plan>, &Tensor) -> Vec<Tensor>) -> Answers {
+    let (model, plan) = load(path);
     let images = [picture(&model.graph.value(model.graph.input).shape)];
-    let ours = executor.run(&images[0]).unwrap()[0].as_f32().unwrap().to_vec();
+    let ours = run(plan, &images[0])[0].as_f32().unwrap().to_vec();
     let theirs = |level| onnxruntime::first_outputs_at(level, python, path, &images).unwrap().remove(0);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Answers { name, ours, optimised: theirs(Optimisation::All), plain: theirs(Optimisation::None) }

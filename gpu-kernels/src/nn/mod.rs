@@ -14,6 +14,7 @@ pub mod conv_f16;
 pub mod conv_f32;
 pub mod conv_float;
 pub mod conv_matrix;
+pub mod conv_separable;
 pub mod conv_spread;
 pub mod conv_transpose_bytes;
 pub mod conv_transpose_f32;
@@ -45,6 +46,7 @@ pub const KERNELS: &[&Kernel] = &[
     &conv_f16::KERNEL,
     &conv_f32::KERNEL,
     &conv_matrix::KERNEL,
+    &conv_separable::KERNEL,
     &conv_spread::KERNEL,
     &conv_transpose_bytes::KERNEL,
     &conv_transpose_f32::KERNEL,

@@ -18,6 +18,7 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
         on(gpu, "a stored cache starts warm, a damaged or foreign one is rebuilt", cached),
         on(gpu, "tuning times every tactic and its choice survives in the cache", tuned),
         on(gpu, "a bound on the work of a dispatch splits it and changes nothing", split),
+        Case::new("the bound on a dispatch is some hundredths of a second on every board", boards),
         on(gpu, "a lost device is set up once more", lost),
     ]
 }
@@ -68,7 +69,20 @@ fn split(gpu: Arc<Gpu>) {
     let options = GpuOptions { work_per_dispatch: 1 << 20, ..GpuOptions::default() };
     let mut parts = GpuExecutor::with_options(embedded(), gpu, options).unwrap();
     assert!(parts.dispatches() > whole.dispatches() + 100, "{}", parts.dispatches());
+    assert!(parts.most_work() <= 1 << 20 && whole.most_work() > 1 << 20, "{} of {}", parts.most_work(), whole.most_work());
     assert_eq!(parts.run(&image).unwrap(), whole.run(&image).unwrap());
+}
+
+/// Small boards lose a device that one dispatch holds for about a second. A kernel that reaches a tenth of the arithmetic that the
+/// data sheet promises is a poor one, and has to stay far below that still.
+fn boards() {
+    let bound = GpuOptions::default().work_per_dispatch as f64;
+    for board in fathom_boards::profiles().unwrap() {
+        let Some(tops) = board.peak.fp32_tops else { continue };
+        // Two operations a multiply-accumulate.
+        let seconds = bound / (0.1 * tops * 1e12 / 2.0);
+        assert!(seconds < 0.05, "{}: {seconds} s", board.name);
+    }
 }
 
 fn lost(gpu: Arc<Gpu>) {

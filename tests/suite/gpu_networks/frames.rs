@@ -17,6 +17,12 @@ use crate::{embedded, on};
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
     vec![
         on(gpu, "a frame in one submission gives what its steps apart give, whatever its form", forms),
+        on(gpu, "a frame of the embedded network takes at most 60 dispatches", |gpu| {
+            let mut executor = GpuExecutor::new(embedded(), gpu).unwrap();
+            let size = Size::new(640, 480);
+            run(&mut executor, &Frame::packed(&pixels(size, PixelFormat::Nv12, 1), size, PixelFormat::Nv12).unwrap());
+            assert!(executor.frame_dispatches() <= 60, "{}", executor.frame_dispatches());
+        }),
         on(gpu, "two frames may be under way, and come back in order", overlapping),
         on(gpu, "a frame's depth leaves with its affine map", mapped),
         on(gpu, "a device lost between frames is set up once more", lost),

@@ -7,6 +7,7 @@ mod image;
 mod moving;
 mod noise;
 mod rows;
+mod separable;
 mod splat;
 mod sums;
 mod windows;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         image::cases(&gpu),
         moving::cases(&gpu),
         rows::cases(&gpu),
+        separable::cases(&gpu),
         splat::cases(&gpu),
         sums::cases(&gpu),
         windows::cases(&gpu),

@@ -13,14 +13,13 @@ use fathom_gpu::buffer::Buffer;
 use fathom_gpu::cache::Pipelines;
 use fathom_gpu::image::affine::{self, Affine};
 use fathom_gpu::image::preprocess::{self, FrameForm};
-use fathom_gpu::nn::Lay;
 use fathom_gpu::read_back::ReadBack;
 use fathom_gpu::recorder::{self, Frame, Recorder};
 use fathom_gpu::upload::Upload;
 
 use super::border;
 use super::memory::Memory;
-use super::tasks::operand;
+use super::tasks::{lay, operand};
 use crate::Result;
 use crate::network::plan::{Plan, PlanTensor};
 
@@ -71,9 +70,7 @@ impl Camera {
     ) -> Result<Self> {
         let input = plan.input.tensor;
         let tensor = plan.tensor(input);
-        let words = |elements: usize| (elements * tensor.element.bytes() / 4) as u32;
-        let lay = Lay { start: words(plan.whole(input).1), pitch: words(tensor.pitch) };
-        let prepared = preprocess::prepare(wanted.form, &wanted.card, tensor.quant, lay, WORKGROUP);
+        let prepared = preprocess::prepare(wanted.form, &wanted.card, tensor.quant, lay(plan, input), WORKGROUP);
         let constants = prepared.constants.iter().map(|contents| Buffer::constants(gpu, "preprocessing", contents));
         let constants = constants.collect::<fathom_gpu::Result<Vec<Buffer>>>()?;
         let [taps, thresholds] = [constants[0].whole(), constants[1].whole()];

@@ -255,6 +255,13 @@ impl GpuExecutor {
         self.dispatches() + self.loaded.camera.as_ref().map_or(0, Camera::dispatches)
     }
 
+    /// Most work of one of the network's dispatches: multiply-accumulates or elements. Above [`GpuOptions::work_per_dispatch`] only
+    /// where one row of workgroups holds more.
+    #[must_use]
+    pub const fn most_work(&self) -> u64 {
+        self.loaded.frame.most_work()
+    }
+
     /// Bytes on the device: arena and constants.
     #[must_use]
     pub const fn device_bytes(&self) -> u64 {
@@ -314,9 +321,9 @@ fn load(plan: &Plan, gpu: &Gpu, mut pipelines: Pipelines, tactics: &Tactics, wor
     let steps = plan.steps.iter().enumerate().map(|(i, step)| tasks::of_step(plan, step, tactics.of(i), gpu.lanes()));
     let mut tasks = steps.collect::<Result<Vec<Vec<Task>>>>()?;
     let mut shown = HashMap::new();
-    for fused in peephole::pooled_heads(plan) {
+    for fused in peephole::fused(plan, gpu.report().software) {
         fused.steps.iter().for_each(|&step| tasks[step].clear());
-        shown.insert(fused.at, fused.steps[2]);
+        shown.extend(fused.steps.last().map(|last| (fused.at, *last)));
         tasks[fused.at].push(fused.task);
     }
     let absorbed = tasks.iter().map(Vec::is_empty).collect();

@@ -3,27 +3,69 @@
 use std::ops::Range;
 
 use fathom_core::ops::nn::reduce::{Reduce, Reduction};
+use fathom_core::tensor::{Element, Elements};
+use fathom_gpu::nn::conv_bytes::ByteConv;
+use fathom_gpu::nn::conv_separable::{self, Separable};
+use fathom_gpu::nn::epilogue::Finish;
 use fathom_gpu::nn::pooled_head::{self, Layer};
 
-use super::tasks::{Bind, Task, operand};
-use crate::network::plan::{Arithmetic, MatMulStep, Place, Plan, StepOp, TensorId};
-use fathom_core::tensor::Elements;
+use super::tasks::{Bind, Task, lay, operand};
+use crate::network::plan::{Arithmetic, ByteArithmetic, MatMulStep, Place, Plan, Step, StepOp, TensorId};
 
 /// A launch for several steps.
 pub(super) struct Fused {
     /// The step at whose place it runs: the first of them.
     pub(super) at: usize,
     /// The steps it replaces, in order.
-    pub(super) steps: [usize; 3],
+    pub(super) steps: Vec<usize>,
     /// The launch.
     pub(super) task: Task,
 }
 
-/// Every pooled head of the plan: the mean over an image, read by one layer of one row, read by another.
-pub(super) fn pooled_heads(plan: &Plan) -> Vec<Fused> {
-    (0..plan.steps.len()).filter_map(|last| pooled_head(plan, last)).collect()
+/// Every launch for several steps. `floats`: whether byte products are best summed in floats.
+pub(super) fn fused(plan: &Plan, floats: bool) -> Vec<Fused> {
+    let ends = 0..plan.steps.len();
+    ends.filter_map(|last| pooled_head(plan, last).or_else(|| separable(plan, last, floats))).collect()
 }
 
+/// A depthwise convolution and the pointwise one that reads it, where the map is small.
+fn separable(plan: &Plan, last: usize, floats: bool) -> Option<Fused> {
+    let pointwise = byte_conv(plan, last)?;
+    let output = pointwise.conv.output();
+    if output.height * output.width > SMALL_MAP {
+        return None;
+    }
+    let middle = plan.steps[last].inputs[0];
+    let first = sole_producer(plan, middle)?;
+    let depthwise = byte_conv(plan, first)?;
+    let (source, out) = (plan.steps[first].inputs[0], plan.steps[last].output);
+    if !is_free(plan, out, first..last, &[middle]) {
+        return None;
+    }
+    let prepared = conv_separable::prepare(&Separable { depthwise, pointwise }, floats)?;
+    // Without a residual the output stands in for it.
+    let residual = plan.steps[last].inputs.get(1).copied().unwrap_or(out);
+    let task = Task { prepared, binds: [source, residual, out].map(Bind::Tensor).to_vec() };
+    Some(Fused { at: first, steps: vec![first, last], task })
+}
+
+/// Pixels of a map that one launch computes in less time than it takes to launch another: 6 workgroups of it do not fill a GPU.
+const SMALL_MAP: usize = 64;
+
+/// The step as a convolution of bytes to bytes.
+fn byte_conv(plan: &Plan, step: usize) -> Option<ByteConv<'_>> {
+    let Step { op: StepOp::Conv { conv, weights, arithmetic }, inputs, output, .. } = &plan.steps[step] else { return None };
+    let Arithmetic::Bytes { zero_a, result: ByteArithmetic::Byte(epilogue), .. } = arithmetic else { return None };
+    let Elements::I8(weights) = &plan.weight(*weights).elements else { return None };
+    let is_signed = |id: TensorId| plan.tensor(id).element == Element::I8;
+    let finish = Finish::Byte { epilogue, signed: is_signed(*output) };
+    let residual = if epilogue.residual.is_some() { *inputs.last()? } else { *output };
+    let [source, residual, target] = [inputs[0], residual, *output].map(|id| lay(plan, id));
+    let signed = is_signed(inputs[0]);
+    finish.fits().then_some(ByteConv { conv: *conv, weights, signed, zero_point: *zero_a, finish, source, residual, target })
+}
+
+/// A pooled head: the mean over an image, read by one layer of one row, read by another.
 fn pooled_head(plan: &Plan, last: usize) -> Option<Fused> {
     let second = layer(plan, last)?;
     let middle = sole_producer(plan, plan.steps[last].inputs[0])?;
@@ -40,7 +82,7 @@ fn pooled_head(plan: &Plan, last: usize) -> Option<Fused> {
     let operands = [source, mean_tensor, out].map(|id| operand(plan, id));
     let prepared = pooled_head::prepare(pixels, channels, &operands[0], &operands[1], [first, second], &operands[2])?;
     let task = Task { prepared, binds: vec![Bind::Tensor(source), Bind::Tensor(out)] };
-    Some(Fused { at: start, steps: [start, middle, last], task })
+    Some(Fused { at: start, steps: vec![start, middle, last], task })
 }
 
 /// The step as a fully connected layer of one row with constant weights.

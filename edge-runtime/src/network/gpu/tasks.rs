@@ -137,6 +137,13 @@ pub(super) fn operand(plan: &Plan, id: TensorId) -> Operand {
     Operand { start: plan.whole(id).1, pitch: tensor.pitch, quant: tensor.quant }
 }
 
+/// A tensor's place within the memory that holds it, in words.
+pub(super) fn lay(plan: &Plan, id: TensorId) -> Lay {
+    let tensor = plan.tensor(id);
+    let words = |elements: usize| (elements * tensor.element.bytes() / 4) as u32;
+    Lay { start: words(plan.whole(id).1), pitch: words(tensor.pitch) }
+}
+
 fn one(task: Task) -> Result<Vec<Task>> {
     Ok(vec![task])
 }
@@ -189,9 +196,7 @@ impl View<'_> {
 
     /// Place in words.
     fn lay(&self, id: TensorId) -> Lay {
-        let tensor = self.plan.tensor(id);
-        let words = |elements: usize| (elements * tensor.element.bytes() / 4) as u32;
-        Lay { start: words(self.start(id)), pitch: words(tensor.pitch) }
+        lay(self.plan, id)
     }
 
     fn is_signed(&self, id: TensorId) -> bool {

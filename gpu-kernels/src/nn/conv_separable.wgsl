@@ -1,0 +1,195 @@
+// Depthwise byte convolution and the pointwise one behind it, in one launch: for maps so small that a launch costs more than
+// what it computes. Twin of core/src/ops/nn/conv.rs with epilogue.rs, twice: change them in one commit.
+//
+// One workgroup computes 8 pixels of all channels: first their depthwise bytes, into its own memory, then the products. Maps are
+// [height, width, words], a word being four channels. Biases hold the zero points of what they are added to, so padding is
+// filled with zero points.
+
+struct Params {
+    input: vec2u,            // height, width
+    output: vec2u,
+    kernel: vec2u,           // of the depthwise convolution
+    stride: vec2u,
+    dilation: vec2u,
+    pad: vec2u,
+    source_start: u32,       // words
+    source_pitch: u32,       // words a pixel
+    residual_start: u32,     // words
+    residual_pitch: u32,
+    target_start: u32,       // words
+    target_pitch: u32,
+    words: u32,              // of a pixel in between; at most 480
+    blocks: u32,             // blocks of four output channels
+    channels: u32,           // output channels
+    fill: u32,               // a word of the input's zero points
+    middle_zero: i32,        // zero point and range of the bytes in between
+    middle_low: i32,
+    middle_high: i32,
+    zero_point: i32,         // those of the result
+    low: i32,
+    high: i32,
+    tables: u32,             // 256-byte tables: none, one, or one per channel
+    flip: u32,               // 0x80808080 for unsigned bytes in between, else 0
+    origin_y: u32,           // first row of workgroups
+    reserved: u32,
+}
+
+override WG: u32 = 64u;
+override SIGNED: bool = false;        // input bytes are i8
+override MIDDLE_SIGNED: bool = false; // bytes in between are i8
+override RESIDUAL: bool = false;      // a second operand is added
+override FLOATS: bool = false;        // products are summed in floats, exactly: for devices without integer dot products
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> source: array<u32>;
+@group(0) @binding(2) var<storage, read> taps: array<u32>;        // [word, tap]: four channels
+@group(0) @binding(3) var<storage, read> middle_columns: array<vec4u>; // [word]: bias, multiplier, nothing
+@group(0) @binding(4) var<storage, read> weights: array<vec4u>;   // [word, block]: four outputs
+@group(0) @binding(5) var<storage, read> columns: array<vec4u>;   // [block]: bias, multiplier, nothing
+@group(0) @binding(6) var<storage, read> tables: array<u32>;      // tables, then 65536 bytes [own, residual]
+@group(0) @binding(7) var<storage, read_write> residual: array<u32>;
+@group(0) @binding(8) var<storage, read_write> destination: array<u32>;
+
+var<workgroup> middle: array<vec4u, 960>; // [word, half]: that word of four pixels
+
+fn load(row: i32, column: i32, word: u32) -> vec4i {
+    var four = params.fill;
+    if row >= 0 && row < i32(params.input.x) && column >= 0 && column < i32(params.input.y) {
+        four = source[params.source_start + (u32(row) * params.input.y + u32(column)) * params.source_pitch + word];
+    }
+    if SIGNED {
+        return unpack4xI8(four);
+    }
+    return vec4i(unpack4xU8(four));
+}
+
+// A word of the depthwise result at a pixel; anything for pixels behind the last.
+fn depthwise(pixel: u32, word: u32) -> u32 {
+    let y = pixel / params.output.y;
+    let x = pixel % params.output.y;
+    var sum = bitcast<vec4i>(middle_columns[3u * word]);
+    var w = word * params.kernel.x * params.kernel.y;
+    for (var ky = 0u; ky < params.kernel.x; ky++) {
+        let row = i32(y * params.stride.x + ky * params.dilation.x) - i32(params.pad.x);
+        for (var kx = 0u; kx < params.kernel.y; kx++) {
+            let column = i32(x * params.stride.y + kx * params.dilation.y) - i32(params.pad.y);
+            sum += unpack4xI8(taps[w]) * load(row, column, word);
+            w++;
+        }
+    }
+    let scaled = vec4f(sum) * bitcast<vec4f>(middle_columns[3u * word + 1u]);
+    let zero = vec4i(params.middle_zero);
+    let clamped = clamp(scaled, vec4f(vec4i(params.middle_low) - zero), vec4f(vec4i(params.middle_high) - zero));
+    return pack4xU8(vec4u(vec4i(round(clamped)) + zero) & vec4u(0xffu));
+}
+
+fn unpack_middle(word: u32) -> vec4f {
+    if MIDDLE_SIGNED {
+        return vec4f(unpack4xI8(word));
+    }
+    return vec4f(unpack4xU8(word));
+}
+
+fn byte_of(word: u32, at: u32) -> u32 {
+    return (word >> (8u * (at & 3u))) & 0xffu;
+}
+
+fn look_up(q: u32, channel: u32) -> u32 {
+    let at = select(0u, channel * 256u, params.tables > 1u) + q;
+    return byte_of(tables[at >> 2u], at);
+}
+
+fn look_up_pair(own: u32, other: u32) -> u32 {
+    let at = params.tables * 256u + own * 256u + other;
+    return byte_of(tables[at >> 2u], at);
+}
+
+// Bias and multiplier of a block, loaded once for all its pixels.
+struct Column {
+    bias: vec4i,
+    multiplier: vec4f,
+}
+
+fn column_of(block: u32) -> Column {
+    let at = 3u * min(block, params.blocks - 1u);
+    return Column(bitcast<vec4i>(columns[at]), bitcast<vec4f>(columns[at + 1u]));
+}
+
+// What follows the sum: core/src/ops/nn/epilogue.rs.
+fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
+    if block >= params.blocks {
+        return;
+    }
+    let scaled = vec4f(sum + column.bias) * column.multiplier;
+    let used = params.channels - 4u * block;
+    let zero_point = vec4i(params.zero_point);
+    let clamped = clamp(scaled, vec4f(vec4i(params.low) - zero_point), vec4f(vec4i(params.high) - zero_point));
+    var q = vec4u(vec4i(round(clamped)) + zero_point) & vec4u(0xffu);
+    if params.tables > 0u {
+        let channel = min(vec4u(4u * block) + vec4u(0u, 1u, 2u, 3u), vec4u(params.channels - 1u));
+        q = vec4u(look_up(q.x, channel.x), look_up(q.y, channel.y), look_up(q.z, channel.z), look_up(q.w, channel.w));
+    }
+    if RESIDUAL {
+        let other = unpack4xU8(residual[params.residual_start + pixel * params.residual_pitch + block]);
+        q = vec4u(look_up_pair(q.x, other.x), look_up_pair(q.y, other.y), look_up_pair(q.z, other.z), look_up_pair(q.w, other.w));
+    }
+    q = select(vec4u(), q, vec4u(0u, 1u, 2u, 3u) < vec4u(used));
+    destination[params.target_start + pixel * params.target_pitch + block] = pack4xU8(q);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+    let first = 8u * (group.y + params.origin_y);
+    for (var item = local.x; item < 2u * params.words; item += WG) {
+        let word = item >> 1u;
+        let pixel = first + 4u * (item & 1u);
+        middle[item] = vec4u(
+            depthwise(pixel, word),
+            depthwise(pixel + 1u, word),
+            depthwise(pixel + 2u, word),
+            depthwise(pixel + 3u, word),
+        );
+    }
+    workgroupBarrier();
+    for (var block = local.x; block < params.blocks; block += WG) {
+        let column = column_of(block);
+        var sum: array<vec4i, 8>;
+        if FLOATS {
+            var exact: array<vec4f, 8>;
+            for (var word = 0u; word < params.words; word++) {
+                let four = weights[word * params.blocks + block];
+                let w0 = vec4f(unpack4xI8(four.x));
+                let w1 = vec4f(unpack4xI8(four.y));
+                let w2 = vec4f(unpack4xI8(four.z));
+                let w3 = vec4f(unpack4xI8(four.w));
+                for (var half = 0u; half < 2u; half++) {
+                    let pixels = middle[2u * word + half];
+                    for (var i = 0u; i < 4u; i++) {
+                        let x = unpack_middle(pixels[i]);
+                        exact[4u * half + i] += vec4f(dot(w0, x), dot(w1, x), dot(w2, x), dot(w3, x));
+                    }
+                }
+            }
+            for (var i = 0u; i < 8u; i++) {
+                sum[i] = vec4i(exact[i]);
+            }
+        } else {
+            for (var word = 0u; word < params.words; word++) {
+                let four = weights[word * params.blocks + block];
+                for (var half = 0u; half < 2u; half++) {
+                    let pixels = middle[2u * word + half] ^ vec4u(params.flip);
+                    for (var i = 0u; i < 4u; i++) {
+                        let x = pixels[i];
+                        sum[4u * half + i] +=
+                            vec4i(dot4I8Packed(four.x, x), dot4I8Packed(four.y, x), dot4I8Packed(four.z, x), dot4I8Packed(four.w, x));
+                    }
+                }
+            }
+        }
+        for (var i = 0u; i < 8u; i++) {
+            if first + i < params.output.x * params.output.y {
+                finish(sum[i], column, block, first + i);
+            }
+        }
+    }
+}
