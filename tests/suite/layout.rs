@@ -74,6 +74,31 @@ fn the_matrix_kernel_compiles_to_cooperative_instructions() {
     assert_eq!((load, store, multiply), (4, 4, 4), "OpCooperativeMatrixLoadKHR, StoreKHR, MulAddKHR");
 }
 
+/// A kernel is one whole file, so what several share stands in each of them. The copies may not drift apart.
+#[test]
+fn functions_that_kernels_share_are_the_same_text_in_all_of_them() {
+    let bytes = ["conv_depthwise", "conv_dot4", "conv_matrix", "conv_spread", "conv_transpose_bytes"];
+    let floats = ["conv_depthwise_f32", "conv_f16", "conv_f32", "conv_transpose_f32"];
+    let shared: [(&[&str], &[&str]); 3] = [
+        (&["byte_of", "look_up", "look_up_pair", "column_of", "finish"], &bytes),
+        (&["load", "store", "load_residual", "finish"], &floats),
+        (&["load", "store"], &["conv_f32", "pool", "unary", "softmax", "layer_norm"]),
+    ];
+    for (functions, kernels) in shared {
+        for function in functions {
+            let text = |stem: &str| {
+                let kernel = fathom_gpu::ALL.iter().find(|kernel| kernel.name == format!("nn/{stem}")).expect("a kernel of that name");
+                let start = kernel.wgsl.find(&format!("\nfn {function}(")).unwrap_or_else(|| panic!("{stem} has no {function}"));
+                let text = &kernel.wgsl[start..];
+                &text[..text.find("\n}\n").expect("a function ends")]
+            };
+            for stem in &kernels[1..] {
+                assert_eq!(text(stem), text(kernels[0]), "{function} of {stem} and {}", kernels[0]);
+            }
+        }
+    }
+}
+
 fn parse(kernel: &Kernel) -> Module {
     wgsl::parse_str(kernel.wgsl).unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.wgsl)))
 }

@@ -137,6 +137,75 @@ fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
     destination[params.target_start + pixel * params.target_pitch + block] = pack4xU8(q);
 }
 
+// Sums of 8 pixels by 4 channels.
+var<private> sum: array<vec4i, 8>;
+
+fn dots(four: vec4u, x: u32) -> vec4i {
+    return vec4i(dot4I8Packed(four.x, x), dot4I8Packed(four.y, x), dot4I8Packed(four.z, x), dot4I8Packed(four.w, x));
+}
+
+fn sum_integers(block: u32) {
+    var s0 = vec4i();
+    var s1 = vec4i();
+    var s2 = vec4i();
+    var s3 = vec4i();
+    var s4 = vec4i();
+    var s5 = vec4i();
+    var s6 = vec4i();
+    var s7 = vec4i();
+    for (var word = 0u; word < params.words; word++) {
+        let four = weights[word * params.blocks + block];
+        let a = middle[2u * word] ^ vec4u(params.flip);
+        let b = middle[2u * word + 1u] ^ vec4u(params.flip);
+        s0 += dots(four, a.x);
+        s1 += dots(four, a.y);
+        s2 += dots(four, a.z);
+        s3 += dots(four, a.w);
+        s4 += dots(four, b.x);
+        s5 += dots(four, b.y);
+        s6 += dots(four, b.z);
+        s7 += dots(four, b.w);
+    }
+    sum = array<vec4i, 8>(s0, s1, s2, s3, s4, s5, s6, s7);
+}
+
+// Weights of four outputs, a channel in each component.
+var<private> w: array<vec4f, 4>;
+
+fn products(x: u32) -> vec4f {
+    let four = unpack_middle(x);
+    return vec4f(dot(w[0], four), dot(w[1], four), dot(w[2], four), dot(w[3], four));
+}
+
+fn sum_floats(block: u32) {
+    var s0 = vec4f();
+    var s1 = vec4f();
+    var s2 = vec4f();
+    var s3 = vec4f();
+    var s4 = vec4f();
+    var s5 = vec4f();
+    var s6 = vec4f();
+    var s7 = vec4f();
+    for (var word = 0u; word < params.words; word++) {
+        let four = weights[word * params.blocks + block];
+        w[0] = vec4f(unpack4xI8(four.x));
+        w[1] = vec4f(unpack4xI8(four.y));
+        w[2] = vec4f(unpack4xI8(four.z));
+        w[3] = vec4f(unpack4xI8(four.w));
+        let a = middle[2u * word];
+        let b = middle[2u * word + 1u];
+        s0 += products(a.x);
+        s1 += products(a.y);
+        s2 += products(a.z);
+        s3 += products(a.w);
+        s4 += products(b.x);
+        s5 += products(b.y);
+        s6 += products(b.z);
+        s7 += products(b.w);
+    }
+    sum = array<vec4i, 8>(vec4i(s0), vec4i(s1), vec4i(s2), vec4i(s3), vec4i(s4), vec4i(s5), vec4i(s6), vec4i(s7));
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
     let first = 8u * (group.y + params.origin_y);
@@ -152,44 +221,15 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
     }
     workgroupBarrier();
     for (var block = local.x; block < params.blocks; block += WG) {
-        let column = column_of(block);
-        var sum: array<vec4i, 8>;
         if FLOATS {
-            var exact: array<vec4f, 8>;
-            for (var word = 0u; word < params.words; word++) {
-                let four = weights[word * params.blocks + block];
-                let w0 = vec4f(unpack4xI8(four.x));
-                let w1 = vec4f(unpack4xI8(four.y));
-                let w2 = vec4f(unpack4xI8(four.z));
-                let w3 = vec4f(unpack4xI8(four.w));
-                for (var half = 0u; half < 2u; half++) {
-                    let pixels = middle[2u * word + half];
-                    for (var i = 0u; i < 4u; i++) {
-                        let x = unpack_middle(pixels[i]);
-                        exact[4u * half + i] += vec4f(dot(w0, x), dot(w1, x), dot(w2, x), dot(w3, x));
-                    }
-                }
-            }
-            for (var i = 0u; i < 8u; i++) {
-                sum[i] = vec4i(exact[i]);
-            }
+            sum_floats(block);
         } else {
-            for (var word = 0u; word < params.words; word++) {
-                let four = weights[word * params.blocks + block];
-                for (var half = 0u; half < 2u; half++) {
-                    let pixels = middle[2u * word + half] ^ vec4u(params.flip);
-                    for (var i = 0u; i < 4u; i++) {
-                        let x = pixels[i];
-                        sum[4u * half + i] +=
-                            vec4i(dot4I8Packed(four.x, x), dot4I8Packed(four.y, x), dot4I8Packed(four.z, x), dot4I8Packed(four.w, x));
-                    }
-                }
-            }
+            sum_integers(block);
         }
-        for (var i = 0u; i < 8u; i++) {
-            if first + i < params.output.x * params.output.y {
-                finish(sum[i], column, block, first + i);
-            }
+        let column = column_of(block);
+        let last = min(params.output.x * params.output.y - first, 8u);
+        for (var i = 0u; i < last; i++) {
+            finish(sum[i], column, block, first + i);
         }
     }
 }

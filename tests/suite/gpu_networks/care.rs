@@ -69,7 +69,8 @@ fn split(gpu: Arc<Gpu>) {
     let options = GpuOptions { work_per_dispatch: 1 << 20, ..GpuOptions::default() };
     let mut parts = GpuExecutor::with_options(embedded(), gpu, options).unwrap();
     assert!(parts.dispatches() > whole.dispatches() + 100, "{}", parts.dispatches());
-    assert!(parts.most_work() <= 1 << 20 && whole.most_work() > 1 << 20, "{} of {}", parts.most_work(), whole.most_work());
+    // What is left is one row of workgroups: 8 rows of the widest map.
+    assert!(parts.most_work() <= whole.most_work() / 4, "{} of {}", parts.most_work(), whole.most_work());
     assert_eq!(parts.run(&image).unwrap(), whole.run(&image).unwrap());
 }
 

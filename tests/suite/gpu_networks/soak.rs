@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fathom_core::frame::{Frame, PixelFormat, Size};
+use fathom_core::tensor::Tensor;
 use fathom_gpu::Gpu;
 use fathom_runtime::network::gpu::GpuExecutor;
 use fathom_tests::cases::Case;
@@ -25,9 +26,11 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
 }
 
 fn small(gpu: Arc<Gpu>) {
-    let plan = planned(&fixture("onnx/valid/qoperator.onnx"));
+    let plan = planned(&fixture("onnx/valid/qdq_axis_u8.onnx"));
     let mut executor = GpuExecutor::new(Arc::clone(&plan), gpu).unwrap();
-    let images = [picture(&plan, 6), picture(&plan, 7)];
+    let picture = picture(&plan, 6);
+    let negative = picture.as_f32().unwrap().iter().map(|value| -value).collect();
+    let images = [Tensor::f32(picture.shape().to_vec(), negative).unwrap(), picture];
     soak(|frame| executor.run(&images[frame % 2]).unwrap());
 }
 
