@@ -42,11 +42,11 @@ impl Upload {
     /// [`Error::Length`] for a piece that reaches beyond the end; [`Error::Lost`] or [`Error::Refused`].
     pub fn write<'p>(&mut self, gpu: &Gpu, pieces: impl IntoIterator<Item = (usize, &'p [u8])>) -> Result<()> {
         let refused = |message: String| Error::Refused { what: "writing a frame".to_owned(), message };
-        if let Some(mapped) = self.mapped.take() {
-            if mapped.try_recv().is_err() {
-                gpu.wait()?;
-                mapped.recv_timeout(CALL_BACK).map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
-            }
+        if let Some(mapped) = self.mapped.take()
+            && mapped.try_recv().is_err()
+        {
+            gpu.wait()?;
+            mapped.recv_timeout(CALL_BACK).map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
         }
         gpu.check()?;
         let mut view = self.staging.raw.get_mapped_range_mut(..).map_err(|error| refused(error.to_string()))?;

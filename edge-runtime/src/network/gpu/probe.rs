@@ -80,8 +80,8 @@ fn probe_halves(gpu: &Gpu) -> Result<Verdict> {
     let floats = result.as_chunks().0.iter().map(|&bytes| f32::from_ne_bytes(bytes));
     let tolerance = conv_f16::KERNEL.tolerance;
     let wrong = floats.zip(&expected).enumerate().find(|(_, (got, want))| {
-        // Written so that NaN is wrong too.
-        !((got - *want).abs() <= tolerance.abs + tolerance.rel * want.abs())
+        let difference = (got - *want).abs();
+        difference.is_nan() || difference > tolerance.abs + tolerance.rel * want.abs()
     });
     Ok(wrong.map_or(Ok(()), |(i, (got, want))| Err(format!("element {i} of the probe is {got} instead of {want}"))))
 }
