@@ -6,8 +6,8 @@
     .venv/bin/python tests/peers/ncnn_ratio.py NETWORK.onnx NETWORK.int8.onnx [--output NAME] [--adapter llvmpipe]
 
 Without files: the embedded network. Both take turns, so that what else the machine does falls on both; the least time of all
-rounds counts. Fathom's time is a whole frame (upload, preprocessing, network, depth read back), ncnn's the network alone, with
-its input ready in memory. The Vulkan loader's VK_DRIVER_FILES picks the device for both where there are several.
+rounds counts. Fathom's time is a whole frame of the network's own size (upload, preprocessing, network, depth read back), ncnn's
+the network alone, with its input ready in memory. The Vulkan loader's VK_DRIVER_FILES picks the device for both where there are several.
 """
 import argparse
 import json
@@ -56,9 +56,16 @@ class Ncnn:
         return min(times[1:])
 
 
-def fathom(program, model, card, adapter, runs):
+def picture(shape, path):
+    """A picture of the network's own size, as a file that Fathom reads."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape[2:], 3), np.uint8)
+    path.write_bytes(b"P6\n%d %d\n255\n" % (shape[3], shape[2]) + pixels.tobytes())
+    return path
+
+
+def fathom(program, model, image, card, adapter, runs):
     """Least milliseconds of a frame up to the read-back depth, and the device."""
-    command = [program, "bench", model, *card, "--adapter", adapter, "--runs", str(runs), "--json"]
+    command = [program, "bench", model, "--image", image, *card, "--adapter", adapter, "--runs", str(runs), "--json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert report["backend"] == "gpu", report["reason"]
     return report["ms"]["preprocess"] + report["ms"]["network"], report["adapter"]
@@ -77,9 +84,10 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         peer = Ncnn(args.fp32, args.output, folder)
+        image = picture(peer.shape, Path(folder) / "frame.ppm")
         ours, theirs = [], []
         for turn in range(args.rounds):
-            ms, device = fathom(args.program, args.int8, args.card.split(), args.adapter, args.runs)
+            ms, device = fathom(args.program, args.int8, image, args.card.split(), args.adapter, args.runs)
             ours.append(ms)
             theirs.append(peer.least_ms(args.runs))
             print(f"round {turn + 1}: fathom {ours[-1]:.1f} ms, ncnn {theirs[-1]:.1f} ms, ratio {theirs[-1] / ours[-1]:.2f}", flush=True)
