@@ -15,6 +15,9 @@ use crate::network::plan::{ALIGNMENT_BYTES, Place, Plan, TensorId, WeightId};
 pub(super) struct Memory {
     arena: Buffer,
     constants: Buffer,
+    /// Constants that steps take as operands: kernels bind those as they bind the arena, for reading and writing, which excludes
+    /// binding the same buffer for reading alone.
+    operands: Buffer,
     /// Start of each constant: of tasks in order of use, then of constant operands.
     of_tasks: HashMap<*const u8, (u64, u64)>,
     of_weights: HashMap<WeightId, (u64, u64)>,
@@ -24,8 +27,8 @@ pub(super) struct Memory {
 impl Memory {
     /// Uploads all constants of `tasks` and makes an arena for the plan and the tasks' scratch.
     pub(super) fn place(plan: &Plan, gpu: &Gpu, tasks: &[Vec<Task>]) -> Result<Self> {
-        let mut bytes = Vec::new();
-        let mut append = |contents: &[u8]| {
+        let (mut bytes, mut operand_bytes) = (Vec::new(), Vec::new());
+        let append = |bytes: &mut Vec<u8>, contents: &[u8]| {
             let start = bytes.len() as u64;
             bytes.extend_from_slice(contents);
             bytes.resize(bytes.len().max(start as usize + 4).next_multiple_of(ALIGNMENT_BYTES), 0);
@@ -33,7 +36,7 @@ impl Memory {
         };
         let mut of_tasks = HashMap::new();
         for constant in tasks.iter().flatten().flat_map(|task| &task.prepared.constants) {
-            of_tasks.insert(constant.as_ptr(), append(constant));
+            of_tasks.insert(constant.as_ptr(), append(&mut bytes, constant));
         }
         let operands = plan.tensors.iter().filter_map(|tensor| match tensor.place {
             Place::Weight(id) => Some(id),
@@ -43,12 +46,13 @@ impl Memory {
             Bind::Weight(id) => Some(*id),
             Bind::Tensor(_) | Bind::Scratch { .. } => None,
         });
-        let of_weights = operands.chain(bound).map(|id| (id, append(&contents(&plan.weight(id).elements)))).collect();
+        let of_weights = operands.chain(bound).map(|id| (id, append(&mut operand_bytes, &contents(&plan.weight(id).elements)))).collect();
         let scratch_start = (plan.arena_bytes as u64).next_multiple_of(ALIGNMENT_BYTES as u64);
         let scratch = tasks.iter().flatten().flat_map(|task| &task.binds).map(Bind::scratch_end).max().unwrap_or(0);
         Ok(Self {
             arena: Buffer::arena(gpu, "arena", scratch_start + scratch)?,
             constants: Buffer::constants(gpu, "constants", &bytes)?,
+            operands: Buffer::constants(gpu, "operands", &operand_bytes)?,
             of_tasks,
             of_weights,
             scratch_start,
@@ -57,7 +61,7 @@ impl Memory {
 
     /// Bytes on the device.
     pub(super) const fn bytes(&self) -> u64 {
-        self.arena.bytes() + self.constants.bytes()
+        self.arena.bytes() + self.constants.bytes() + self.operands.bytes()
     }
 
     /// The memory that a tensor lies in: of parts, that of the whole.
@@ -73,7 +77,7 @@ impl Memory {
 
     fn weight(&self, id: WeightId) -> Result<Slice<'_>> {
         let (start, bytes) = self.of_weights.get(&id).copied().unwrap_or((0, 4));
-        Ok(self.constants.slice(start, bytes)?)
+        Ok(self.operands.slice(start, bytes)?)
     }
 
     /// A tensor's own memory.
