@@ -2,6 +2,9 @@
 //!
 //! Ignored, visibly, where there is none; `FATHOM_GPU_TESTS=required` makes that a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests read the environment and files")]
+
 mod program;
 
 use std::process::ExitCode;
@@ -85,7 +88,7 @@ fn depth_names_the_device(adapter: &str) {
 
 fn bench_runs_on_the_device(adapter: &str) {
     let found = json(&["bench", "--runs", "2", "--adapter", adapter]);
-    assert!(found["dispatches"].as_u64().is_some_and(|count| count > 0), "{}", found["dispatches"]);
+    assert!(found["dispatches"].as_u64().is_some_and(|count| (1..=60).contains(&count)), "{}", found["dispatches"]);
     let absent = fathom(&["bench", "--runs", "1", "--adapter", "no such adapter"]);
     assert_eq!(absent.code, 1);
     assert!(absent.stderr.contains(adapter), "what is present is listed: {}", absent.stderr);
