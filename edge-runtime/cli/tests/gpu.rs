@@ -14,9 +14,12 @@ use libtest_mimic::{Arguments, Trial};
 
 use program::{fathom, frame, json, keys, root};
 
+/// A case, given the device's name.
+type Case = (&'static str, fn(&str));
+
 fn main() -> ExitCode {
     let policy = std::env::var("FATHOM_GPU_ADAPTER").map_or(AdapterPolicy::Any, AdapterPolicy::Named);
-    let cases: [(&str, fn(&str)); 3] = [
+    let cases: [Case; 3] = [
         ("compare_finds_no_difference_between_cpu_and_gpu", compare_finds_no_difference),
         ("depth_names_the_device_and_gives_what_the_cpu_gives", depth_names_the_device),
         ("bench_runs_on_the_device_named_and_lists_what_is_present_otherwise", bench_runs_on_the_device),
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
     let trials = match Gpu::open(&policy) {
         Ok(gpu) => {
             let adapter = gpu.report().name.clone();
-            let trial = |(name, case): (&str, fn(&str))| {
+            let trial = |(name, case): Case| {
                 let adapter = adapter.clone();
                 Trial::test(name, move || {
                     case(&adapter);
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
         Err(missing) => {
             eprintln!("SKIPPED: {missing}");
             let required = std::env::var("FATHOM_GPU_TESTS").is_ok_and(|value| value == "required");
-            let trial = |(name, _): (&str, fn(&str))| {
+            let trial = |(name, _): Case| {
                 let why = format!("required by the environment, but {missing}");
                 Trial::test(name, move || Err(why.into())).with_ignored_flag(!required)
             };
