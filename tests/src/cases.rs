@@ -46,6 +46,15 @@ impl Case {
 /// Runs `cases` with the usual command line of a Rust test (filters, `--list`, `--ignored`, `--test-threads`).
 #[must_use]
 pub fn run(cases: Vec<Case>) -> ExitCode {
-    let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, cases.into_iter().map(Case::into_trial).collect()).exit_code()
+    run_with(&Arguments::from_args(), cases)
+}
+
+/// As [`run`], one case after another: for suites that watch the memory of their process, or time.
+#[must_use]
+pub fn run_in_turn(cases: Vec<Case>) -> ExitCode {
+    run_with(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, cases)
+}
+
+fn run_with(arguments: &Arguments, cases: Vec<Case>) -> ExitCode {
+    libtest_mimic::run(arguments, cases.into_iter().map(Case::into_trial).collect()).exit_code()
 }

@@ -24,7 +24,7 @@ use fathom_tests::require::{Missing, fixture};
 fn main() -> ExitCode {
     let gpu = fathom_tests::gpu::open();
     let cases = [steps::cases(&gpu), frames::cases(&gpu), care::cases(&gpu), soak::cases(&gpu)];
-    fathom_tests::cases::run(cases.into_iter().flatten().collect())
+    fathom_tests::cases::run_in_turn(cases.into_iter().flatten().collect())
 }
 
 fn on(gpu: &Result<Arc<Gpu>, Missing>, name: &str, run: impl FnOnce(Arc<Gpu>) + Send + 'static) -> Case {
