@@ -9,7 +9,7 @@ use super::{Lay, Prepared};
 use crate::kernel::{Access, Kernel, Launch, Layout, Need, Tolerance};
 use crate::layout_of;
 
-/// Mirrors `struct Params` of the kernels that share [`Sums`].
+/// Mirrors `struct Params` of the kernels that share `Sums`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Params {
