@@ -124,6 +124,9 @@ impl Outcome {
     }
 }
 
+/// Information below this share of all there is came from rounding.
+const ROUNDING: f64 = 1e-9;
+
 /// What each cue contributed to a solution.
 #[must_use]
 pub fn cue_reports(solution: &Solution) -> Vec<CueReport> {
@@ -136,7 +139,8 @@ pub fn cue_reports(solution: &Solution) -> Vec<CueReport> {
             name,
             rows: information.rows,
             sigma: std::array::from_fn(|i| if alone(i) > 0.0 { alone(i).powf(-0.5) } else { f64::INFINITY }),
-            share: std::array::from_fn(|i| if all[i] > 0.0 { lost[i] / all[i] } else { 0.0 }),
+            // Of what nobody knows only rounding is left: no shares in that.
+            share: std::array::from_fn(|i| if all[i] > ROUNDING * total[(i, i)] { lost[i] / all[i] } else { 0.0 }),
         }
     };
     solution.contributions.iter().zip(&lost).filter(|((_, information), _)| information.rows > 0).map(report).collect()
