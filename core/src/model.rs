@@ -56,6 +56,26 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// A network of which nothing more is known: RGB in 0..1, the first output, shift 0, no second output, no response.
+    #[must_use]
+    pub fn new(name: impl Into<String>, input: Size, output_kind: OutputKind) -> Self {
+        Self {
+            name: name.into(),
+            input,
+            channel_order: ChannelOrder::Rgb,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            output_kind,
+            output: None,
+            fov_output: None,
+            train_fov_deg: None,
+            kappa: None,
+            default_tau: 0.0,
+            default_tau_sigma: None,
+            licence: None,
+        }
+    }
+
     /// Checks the numbers a network cannot run without.
     ///
     /// # Errors

@@ -67,26 +67,11 @@ fn bad(output: &str, message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use fathom_core::depth::OutputKind;
-    use fathom_core::model::ChannelOrder;
 
     use super::*;
 
     fn card(fov_output: Option<&str>) -> ModelCard {
-        ModelCard {
-            name: "test".into(),
-            input: Size::new(8, 8),
-            channel_order: ChannelOrder::Rgb,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-            output_kind: OutputKind::InverseDepth,
-            output: None,
-            fov_output: fov_output.map(Into::into),
-            train_fov_deg: None,
-            kappa: None,
-            default_tau: 0.0,
-            default_tau_sigma: None,
-            licence: None,
-        }
+        ModelCard { fov_output: fov_output.map(Into::into), ..ModelCard::new("test", Size::new(8, 8), OutputKind::InverseDepth) }
     }
 
     #[test]

@@ -30,19 +30,10 @@ mod tests {
     #[test]
     fn black_and_white_frames_of_every_format_give_finite_tensors() {
         let card = ModelCard {
-            name: "test".into(),
-            input: Size::new(8, 6),
             channel_order: ChannelOrder::Bgr,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
-            output_kind: OutputKind::InverseDepth,
-            output: None,
-            fov_output: None,
-            train_fov_deg: None,
-            kappa: None,
-            default_tau: 0.0,
-            default_tau_sigma: None,
-            licence: None,
+            ..ModelCard::new("test", Size::new(8, 6), OutputKind::InverseDepth)
         };
         for format in PixelFormat::ALL {
             for value in [0, 255] {

@@ -11,6 +11,7 @@ use fathom_calibration::solve::{Prior, Solution, solve};
 use fathom_core::camera::{Intrinsics, Pose};
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{RgbImage, Size};
+use fathom_tests::noise::Noise;
 use fathom_tests::oracle::room::Room;
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
@@ -18,20 +19,6 @@ const FRAME: Size = Size::new(320, 240);
 const OUTPUT: Size = Size::new(128, 96);
 const SCALE: f64 = 0.4;
 const TAU: f64 = 0.3;
-
-/// Reproducible noise.
-struct Noise(u64);
-
-impl Noise {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 fn camera(fov_deg: f64) -> Intrinsics {
     Intrinsics::from_fov(FRAME, fov_deg.to_radians()).unwrap()

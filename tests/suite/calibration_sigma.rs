@@ -9,22 +9,10 @@ use fathom_calibration::scene::Spread;
 use fathom_core::frame::Size;
 use fathom_core::measures::camera::{Claim, coverage};
 use fathom_core::model::Response;
+use fathom_tests::noise::Noise;
 
 const TAU: f64 = 0.8;
 const KAPPA: Response = Response { value: 0.8, sigma: 0.08 };
-
-struct Noise(u64);
-
-impl Noise {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 /// A frame whose network realises `kappa` of the change, misreads the frame by `error` and each view by a little more.
 fn frame(index: usize, kappa: f64, error: f64, noise: &mut Noise) -> FrameEvidence {

@@ -159,21 +159,7 @@ mod tests {
     use super::*;
 
     fn card() -> ModelCard {
-        ModelCard {
-            name: "test".into(),
-            input: Size::new(4, 3),
-            channel_order: ChannelOrder::Rgb,
-            mean: [0.485, 0.0, 0.406],
-            std: [0.229, 1.0, 0.225],
-            output_kind: OutputKind::Depth,
-            output: None,
-            fov_output: None,
-            train_fov_deg: None,
-            kappa: None,
-            default_tau: 0.0,
-            default_tau_sigma: None,
-            licence: None,
-        }
+        ModelCard { mean: [0.485, 0.0, 0.406], std: [0.229, 1.0, 0.225], ..ModelCard::new("test", Size::new(4, 3), OutputKind::Depth) }
     }
 
     #[test]

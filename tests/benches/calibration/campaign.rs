@@ -19,6 +19,7 @@ use fathom_core::measures::alignment::{Affine, scale_only};
 use fathom_core::measures::{Pair, median, pairs};
 use fathom_core::model::{DepthModel, ModelCard, Prediction, Response};
 use fathom_core::ops::image::resize::resize_plane;
+use fathom_tests::noise::Noise;
 
 use crate::cameras::{CameraFrames, Shot};
 use crate::turns::{self, turn_of_twenty_degrees};
@@ -286,18 +287,4 @@ pub(crate) fn response(scores: &[Scored]) -> Option<Response> {
 pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
-}
-
-/// Reproducible noise.
-pub(crate) struct Noise(pub(crate) u64);
-
-impl Noise {
-    pub(crate) fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub(crate) fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
 }

@@ -7,9 +7,8 @@ use fathom_calibration::anchors::turn::Turns;
 use fathom_calibration::render::{Source, turned};
 use fathom_core::camera::Intrinsics;
 use fathom_core::frame::{RgbImage, Size};
+use fathom_tests::noise::Noise;
 use nalgebra::{UnitQuaternion, Vector3};
-
-use crate::campaign::Noise;
 
 /// ln of the found over the true focal length and its claimed sigma.
 pub(crate) type Found = (f64, f64);

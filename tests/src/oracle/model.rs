@@ -8,7 +8,7 @@
 use fathom_core::Error;
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, Size};
-use fathom_core::model::{ChannelOrder, DepthModel, ModelCard, Prediction, Response};
+use fathom_core::model::{DepthModel, ModelCard, Prediction, Response};
 
 use crate::oracle::resection::{Match, ProjectiveCamera, resect};
 use crate::oracle::room::Room;
@@ -30,21 +30,7 @@ impl Oracle {
     /// A perfect network for `room` at an input size, whose output hides depth behind `scale` and `tau`.
     #[must_use]
     pub fn new(room: Room, input: Size, output_kind: OutputKind, scale: f64, tau: f64) -> Self {
-        let card = ModelCard {
-            name: "oracle".into(),
-            input,
-            channel_order: ChannelOrder::Rgb,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-            output_kind,
-            output: None,
-            fov_output: None,
-            train_fov_deg: None,
-            kappa: Some(Response { value: 1.0, sigma: 0.01 }),
-            default_tau: 0.0,
-            default_tau_sigma: None,
-            licence: None,
-        };
+        let card = ModelCard { kappa: Some(Response { value: 1.0, sigma: 0.01 }), ..ModelCard::new("oracle", input, output_kind) };
         Self { card, room, scale, tau, runs: 0 }
     }
 

@@ -51,19 +51,10 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
 
 fn card(input: Size, channel_order: ChannelOrder) -> ModelCard {
     ModelCard {
-        name: "test".into(),
-        input,
         channel_order,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
-        output_kind: OutputKind::InverseDepth,
-        output: None,
-        fov_output: None,
-        train_fov_deg: None,
-        kappa: None,
-        default_tau: 0.0,
-        default_tau_sigma: None,
-        licence: None,
+        ..ModelCard::new("test", input, OutputKind::InverseDepth)
     }
 }
 

@@ -46,19 +46,10 @@ mod tests {
 
     fn card(channel_order: ChannelOrder) -> ModelCard {
         ModelCard {
-            name: "test".into(),
-            input: Size::new(2, 1),
             channel_order,
             mean: [0.5, 0.0, 0.25],
             std: [0.5, 1.0, 0.25],
-            output_kind: OutputKind::InverseDepth,
-            output: None,
-            fov_output: None,
-            train_fov_deg: None,
-            kappa: None,
-            default_tau: 0.0,
-            default_tau_sigma: None,
-            licence: None,
+            ..ModelCard::new("test", Size::new(2, 1), OutputKind::InverseDepth)
         }
     }
 
