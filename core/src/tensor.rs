@@ -170,6 +170,17 @@ impl Tensor {
         }
     }
 
+    /// Takes the values out, if they are floats.
+    ///
+    /// # Errors
+    /// As [`Tensor::as_f32`].
+    pub fn into_f32(self) -> Result<Vec<f32>> {
+        match self.elements {
+            Elements::F32(values) => Ok(values),
+            other => Err(Error::ElementType { what: "tensor", got: other.element().name(), expected: "f32" }),
+        }
+    }
+
     /// The same elements under another shape.
     ///
     /// # Errors

@@ -140,6 +140,21 @@ impl Executor {
         Ok(outputs)
     }
 
+    /// As [`Executor::infer`], for the last time: what is no longer needed is given back on the way.
+    pub(crate) fn infer_last(self, frame: &Frame<'_>, card: &ModelCard, observer: &mut Observer<'_>) -> Result<Vec<Tensor>> {
+        match self {
+            Self::Cpu(mut executor) => {
+                executor.load(&preprocess(frame, card)?)?;
+                observer(Stage::Preprocess);
+                let outputs = executor.compute_last()?;
+                observer(Stage::Network);
+                Ok(outputs)
+            }
+            #[cfg(any(feature = "gpu", feature = "tract"))]
+            mut other => other.infer(frame, card, observer),
+        }
+    }
+
     /// As [`Executor::run`], and the milliseconds that each step of the plan took: by `clock_ms` on the CPU, by the device's own
     /// timestamps on the GPU. `None` where the executor does not run step by step, or the device has no timestamps.
     pub(crate) fn step_times_ms(&mut self, image: &Tensor, clock_ms: &mut dyn FnMut() -> f64) -> Result<Option<Vec<f64>>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fathom_core::depth::RelativeDepth;
 use fathom_core::frame::Frame;
 use fathom_core::model::{DepthModel, FovEstimate, ModelCard, Prediction};
+use fathom_core::tensor::Tensor;
 
 use crate::backend::{BackendReport, EngineConfig, Executor, Opened, Work};
 use crate::network::import::{ImportOptions, Model, import};
@@ -76,10 +77,18 @@ impl Engine {
     /// As [`Engine::infer`].
     pub fn infer_observed(&mut self, frame: &Frame<'_>, observer: &mut Observer<'_>) -> Result<Inference> {
         let outputs = self.executor.infer(frame, &self.card, observer)?;
-        let Prediction { relative, fov } = prediction(&outputs, &self.card)?;
-        let relative = at_frame_size(&relative, frame.size())?;
-        observer(Stage::Postprocess);
-        Ok(Inference { relative, fov, backend: self.report.clone() })
+        answer(outputs, &self.card, self.report.clone(), frame, observer)
+    }
+
+    /// As [`Engine::infer_observed`], for the last frame: what the network holds is given back before the result is brought to the
+    /// frame's size, so that the two never need memory together.
+    ///
+    /// # Errors
+    /// As [`Engine::infer`].
+    pub fn infer_last(self, frame: &Frame<'_>, observer: &mut Observer<'_>) -> Result<Inference> {
+        let Self { card, executor, report, .. } = self;
+        let outputs = executor.infer_last(frame, &card, observer)?;
+        answer(outputs, &card, report, frame, observer)
     }
 
     /// Milliseconds of each step of the plan for one frame, in the plan's order: by `clock_ms` (which may start anywhere) on the CPU, by
@@ -132,8 +141,22 @@ impl DepthModel for Engine {
 
     fn predict(&mut self, image: &Frame<'_>) -> fathom_core::Result<Prediction> {
         let outputs = self.executor.infer(image, &self.card, &mut |_| {}).map_err(|error| failed(&self.card, &error))?;
-        prediction(&outputs, &self.card).map_err(|error| failed(&self.card, &error))
+        prediction(outputs, &self.card).map_err(|error| failed(&self.card, &error))
     }
+}
+
+/// The network's outputs at the frame's size, with what ran.
+fn answer(
+    outputs: Vec<Tensor>,
+    card: &ModelCard,
+    backend: BackendReport,
+    frame: &Frame<'_>,
+    observer: &mut Observer<'_>,
+) -> Result<Inference> {
+    let Prediction { relative, fov } = prediction(outputs, card)?;
+    let relative = at_frame_size(&relative, frame.size())?;
+    observer(Stage::Postprocess);
+    Ok(Inference { relative, fov, backend })
 }
 
 fn failed(card: &ModelCard, error: &Error) -> fathom_core::Error {

@@ -15,14 +15,15 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::BadOutput`] if an output is missing, has another shape, or holds a number that is not finite.
-pub fn prediction(outputs: &[Tensor], card: &ModelCard) -> Result<Prediction> {
-    let depth = outputs.first().ok_or_else(|| bad("depth", "the network gave no output".into()))?;
-    let relative =
-        RelativeDepth::new(map_size(depth)?, card.output_kind, depth.as_f32()?.to_vec()).map_err(|e| bad("depth", e.to_string()))?;
-    let fov = match (&card.fov_output, outputs.get(1)) {
+pub fn prediction(outputs: Vec<Tensor>, card: &ModelCard) -> Result<Prediction> {
+    let mut outputs = outputs.into_iter();
+    let depth = outputs.next().ok_or_else(|| bad("depth", "the network gave no output".into()))?;
+    let size = map_size(&depth)?;
+    let relative = RelativeDepth::new(size, card.output_kind, depth.into_f32()?).map_err(|e| bad("depth", e.to_string()))?;
+    let fov = match (&card.fov_output, outputs.next()) {
         (None, _) => None,
         (Some(name), None) => return Err(bad(name, "the network gave no such output".into())),
-        (Some(name), Some(tensor)) => Some(field_of_view(name, tensor)?),
+        (Some(name), Some(tensor)) => Some(field_of_view(name, &tensor)?),
     };
     Ok(Prediction { relative, fov })
 }
@@ -77,18 +78,18 @@ mod tests {
     #[test]
     fn a_map_may_have_leading_axes_of_one_and_no_others() {
         for shape in [vec![2, 3], vec![1, 2, 3], vec![1, 1, 2, 3]] {
-            let got = prediction(&[Tensor::f32(shape, vec![1.0; 6]).unwrap()], &card(None)).unwrap();
+            let got = prediction(vec![Tensor::f32(shape, vec![1.0; 6]).unwrap()], &card(None)).unwrap();
             assert_eq!(got.relative.size(), Size::new(3, 2));
         }
         for shape in [vec![6], vec![2, 1, 3], vec![2, 3, 1, 1]] {
-            let error = prediction(&[Tensor::f32(shape, vec![1.0; 6]).unwrap()], &card(None)).unwrap_err();
+            let error = prediction(vec![Tensor::f32(shape, vec![1.0; 6]).unwrap()], &card(None)).unwrap_err();
             assert!(error.to_string().contains("is not one map"), "{error}");
         }
     }
 
     #[test]
     fn a_nan_from_the_network_is_an_error_and_never_a_depth() {
-        let error = prediction(&[Tensor::f32(vec![1, 2], vec![1.0, f32::NAN]).unwrap()], &card(None)).unwrap_err();
+        let error = prediction(vec![Tensor::f32(vec![1, 2], vec![1.0, f32::NAN]).unwrap()], &card(None)).unwrap_err();
         assert!(matches!(&error, Error::BadOutput { output, message } if output == "depth" && message.contains("NaN")), "{error}");
     }
 
@@ -96,9 +97,9 @@ mod tests {
     fn the_field_of_view_comes_with_its_sigma() {
         let depth = Tensor::f32(vec![1, 1], vec![1.0]).unwrap();
         let fov = Tensor::f32(vec![1, 2], vec![1.0, 0.25_f32.ln()]).unwrap();
-        let got = prediction(&[depth.clone(), fov], &card(Some("fov"))).unwrap().fov.unwrap();
+        let got = prediction(vec![depth.clone(), fov], &card(Some("fov"))).unwrap().fov.unwrap();
         assert!((got.fov_rad - 1.0).abs() < 1e-6 && (got.ln_focal_sigma - 0.5).abs() < 1e-6, "{got:?}");
-        assert!(prediction(&[depth], &card(Some("fov"))).unwrap_err().to_string().contains("\"fov\""));
+        assert!(prediction(vec![depth], &card(Some("fov"))).unwrap_err().to_string().contains("\"fov\""));
     }
 
     #[test]

@@ -117,11 +117,16 @@ fn read_limited(path: &Path) -> anyhow::Result<Vec<u8>> {
     if metadata.len() > limit {
         bail!("it holds {} bytes, the limit is {limit}", metadata.len());
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    let mut bytes = Vec::with_capacity((metadata.len() as usize).max(ROOM_BYTES));
     // A pipe has no length; it is cut off one byte above the limit, which import then refuses.
     file.by_ref().take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// Room reserved for a network's file. What is not filled costs nothing, and glibc learns nothing from giving back a block of more
+/// than 32 MiB: given back 8 MB, it would keep up to 16 MB of whatever is freed later, weights above all, for itself (`mallopt(3)`,
+/// `M_MMAP_THRESHOLD`).
+const ROOM_BYTES: usize = 33 << 20;
 
 /// The card beside the file, if there is one: `m.toml` for `m.onnx`.
 fn beside(path: &Path) -> anyhow::Result<Option<String>> {

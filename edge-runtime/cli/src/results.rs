@@ -6,8 +6,10 @@ use std::path::Path;
 use clap::ValueEnum;
 use fathom_core::calibration::Calibration;
 use fathom_core::depth::{CalibratedDepth, OutputKind};
-use fathom_core::frame::RgbImage;
-use fathom_runtime::engine::Engine;
+use fathom_core::frame::{Frame, RgbImage};
+use fathom_core::model::{FovEstimate, ModelCard};
+use fathom_runtime::engine::Inference;
+use fathom_runtime::trace::Observer;
 use serde::Serialize;
 
 use crate::clock::{StageTimes, Stopwatch};
@@ -65,56 +67,72 @@ pub(crate) struct PictureReport {
     pub(crate) notes: Vec<String>,
 }
 
-/// Runs the network on a picture and writes what `target` asks for. `ms` holds the stages that came before.
-pub(crate) fn infer_and_write(
-    engine: &mut Engine,
-    (name, picture): (&str, &RgbImage),
-    calibration: Option<&Calibration>,
-    target: Target<'_>,
-    mut ms: StageTimes,
-) -> anyhow::Result<PictureReport> {
-    let mut stopwatch = Stopwatch::start();
-    let inference = engine.infer_observed(&picture.as_frame(), &mut |stage| {
-        ms.insert(stage.name(), stopwatch.lap_ms());
-    })?;
-    let fov = inference.fov;
-    let reading = Reading::new(inference.relative, calibration)?;
-    let mut notes = Vec::new();
-    let mut files = Vec::new();
-    for format in target.formats.iter().copied().collect::<BTreeSet<_>>() {
-        let path = target.folder.join(format!("{}.{}", target.stem, format.ending()));
-        match format {
-            Format::Npy => npy::write(&path, reading.size(), reading.values())?,
-            Format::Png16 => match &reading {
-                Reading::Depth(CalibratedDepth::Metres(depth)) => png16::write(&path, depth)?,
-                _ => return Err(not_metres().into()),
-            },
-            Format::Ply => {
-                let mut lifted = lift(&reading, picture, calibration, fov, engine.card())?;
-                let unit = if matches!(&reading, Reading::Depth(CalibratedDepth::Metres(_))) { "metres" } else { "up-to-scale" };
-                let facts = [format!("fathom: {name}, unit {unit}, camera frame x right, y down, z forward")];
-                ply::write(&path, &lifted.cloud, &[&facts[..], &lifted.notes].concat())?;
-                notes.append(&mut lifted.notes);
-            }
-            Format::Preview => preview::write(&path, target.stem, picture, &reading)?,
-        }
-        files.push(path.display().to_string());
+/// A picture and what the network says of it, calibrated where there is a calibration.
+pub(crate) struct Seen<'a> {
+    name: &'a str,
+    picture: &'a RgbImage,
+    calibration: Option<&'a Calibration>,
+    reading: Reading,
+    fov: Option<FovEstimate>,
+    ms: StageTimes,
+}
+
+impl<'a> Seen<'a> {
+    /// Asks `infer`, an engine's way to do it. `ms` holds the stages that came before.
+    pub(crate) fn by(
+        infer: impl FnOnce(&Frame<'_>, &mut Observer<'_>) -> fathom_runtime::Result<Inference>,
+        (name, picture): (&'a str, &'a RgbImage),
+        calibration: Option<&'a Calibration>,
+        mut ms: StageTimes,
+    ) -> anyhow::Result<Self> {
+        let mut stopwatch = Stopwatch::start();
+        let inference = infer(&picture.as_frame(), &mut |stage| {
+            ms.insert(stage.name(), stopwatch.lap_ms());
+        })?;
+        Ok(Self { name, picture, calibration, reading: Reading::new(inference.relative, calibration)?, fov: inference.fov, ms })
     }
-    ms.insert("write", stopwatch.lap_ms());
-    let range = reading.range();
-    Ok(PictureReport {
-        image: name.to_owned(),
-        width: reading.size().width,
-        height: reading.size().height,
-        unit: reading.unit(),
-        min: range.map(|range| range.min),
-        median: range.map(|range| range.median),
-        max: range.map(|range| range.max),
-        fov_deg: fov.map(|fov| fov.fov_rad.to_degrees()),
-        ms,
-        files,
-        notes,
-    })
+
+    /// Writes what `target` asks for. The engine that saw the picture may be gone by then: `card` is its network's.
+    pub(crate) fn write(self, card: &ModelCard, target: Target<'_>) -> anyhow::Result<PictureReport> {
+        let Self { name, picture, calibration, reading, fov, mut ms } = self;
+        let mut stopwatch = Stopwatch::start();
+        let mut notes = Vec::new();
+        let mut files = Vec::new();
+        for format in target.formats.iter().copied().collect::<BTreeSet<_>>() {
+            let path = target.folder.join(format!("{}.{}", target.stem, format.ending()));
+            match format {
+                Format::Npy => npy::write(&path, reading.size(), reading.values())?,
+                Format::Png16 => match &reading {
+                    Reading::Depth(CalibratedDepth::Metres(depth)) => png16::write(&path, depth)?,
+                    _ => return Err(not_metres().into()),
+                },
+                Format::Ply => {
+                    let mut lifted = lift(&reading, picture, calibration, fov, card)?;
+                    let unit = if matches!(&reading, Reading::Depth(CalibratedDepth::Metres(_))) { "metres" } else { "up-to-scale" };
+                    let facts = [format!("fathom: {name}, unit {unit}, camera frame x right, y down, z forward")];
+                    ply::write(&path, &lifted.cloud, &[&facts[..], &lifted.notes].concat())?;
+                    notes.append(&mut lifted.notes);
+                }
+                Format::Preview => preview::write(&path, target.stem, picture, &reading)?,
+            }
+            files.push(path.display().to_string());
+        }
+        ms.insert("write", stopwatch.lap_ms());
+        let range = reading.range();
+        Ok(PictureReport {
+            image: name.to_owned(),
+            width: reading.size().width,
+            height: reading.size().height,
+            unit: reading.unit(),
+            min: range.map(|range| range.min),
+            median: range.map(|range| range.median),
+            max: range.map(|range| range.max),
+            fov_deg: fov.map(|fov| fov.fov_rad.to_degrees()),
+            ms,
+            files,
+            notes,
+        })
+    }
 }
 
 /// Refuses before any work is done what can not be written: png16 needs metres, from a calibration with a scale or a metric network.

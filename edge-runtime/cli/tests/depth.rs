@@ -170,16 +170,11 @@ fn a_network_without_a_card_is_answered_with_the_flags_to_give() {
     }
 }
 
-/// What the program itself may take, bytes. It takes 19.4 MB where the network is next to nothing (`fixtures/onnx/valid/opset18.onnx`, this
-/// frame, array and preview written): its code (30 MB with GPU and tract built in, half of it touched), the C library, thread stacks,
-/// the frame and its results. Less is allowed, because the bound of the network leaves room.
-const PROGRAM_BYTES: u64 = 12_000_000;
-
-/// The design's bound, three times the weights and the activations, with the program's own memory beside it: for a network of 8 MB of
-/// weights that counts. Measured: 77.1 MB of 69.5 + 12 MB: 45.9 MB of arena, 8 MB of packed weights, 8 MB that the heap keeps from
-/// lowering, and the program.
+/// The design's bound: three times the weights and the activations, the program itself included. Measured on a network of 8 MB of
+/// weights: 68.9 MB of 69.5: 45.9 MB of arena, 8 MB of packed weights, 12 MB of code and the C library (28 MB with GPU and tract
+/// built in, a part of it touched), the frame, and the threads' buffers.
 #[test]
-fn peak_memory_stays_below_three_times_the_weights_the_activations_and_the_program() {
+fn peak_memory_stays_below_three_times_the_weights_and_the_activations() {
     let Some(model) = shared("models/pydnetpp.onnx") else { return };
     let out = tempfile::tempdir().unwrap();
     let card = ["--channel-order", "rgb", "--mean", "0", "--std", "1", "--output-kind", "depth"];
@@ -191,6 +186,6 @@ fn peak_memory_stays_below_three_times_the_weights_the_activations_and_the_progr
     };
     let plan = json(&[&["inspect", text(&model)], &card[..]].concat());
     let (weights, activations) = (plan["weights_bytes"].as_u64().unwrap(), plan["arena_lower_bound_bytes"].as_u64().unwrap());
-    let limit = 3 * weights + activations + PROGRAM_BYTES;
-    assert!(peak <= limit, "peak {peak}, limit {limit} = 3 x {weights} + {activations} + {PROGRAM_BYTES}");
+    let limit = 3 * weights + activations;
+    assert!(peak <= limit, "peak {peak}, limit {limit} = 3 x {weights} + {activations}");
 }

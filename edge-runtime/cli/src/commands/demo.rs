@@ -18,7 +18,7 @@ use crate::args::{DeviceArgs, NetworkArgs};
 use crate::clock::{StageTimes, unix_seconds};
 use crate::io::{make_folder, pictures};
 use crate::report::Report;
-use crate::results::{Format, PictureReport, Target, infer_and_write};
+use crate::results::{Format, PictureReport, Seen, Target};
 use crate::{network, progress};
 
 /// Arguments of `fathom demo`.
@@ -93,7 +93,9 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     let mut images = Vec::new();
     for (name, picture) in &frames {
         let target = Target { folder: &args.out, stem: name, formats: formats(name, calibration.as_ref()) };
-        images.push(infer_and_write(&mut engine, (name, picture), calibration.as_ref(), target, StageTimes::new())?);
+        let seen =
+            Seen::by(|frame, observer| engine.infer_observed(frame, observer), (name, picture), calibration.as_ref(), StageTimes::new())?;
+        images.push(seen.write(engine.card(), target)?);
         bar.inc(1);
     }
     bar.finish_and_clear();

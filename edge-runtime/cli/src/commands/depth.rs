@@ -4,6 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fathom_core::frame::Frame;
+use fathom_core::model::ModelCard;
+use fathom_runtime::engine::Inference;
+use fathom_runtime::trace::Observer;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::args::NetworkArgs;
@@ -12,7 +17,7 @@ use crate::clock::{StageTimes, Stopwatch};
 use crate::io::{make_folder, pictures};
 use crate::memory::peak_rss_bytes;
 use crate::report::Report;
-use crate::results::{Format, PictureReport, Target, check_formats, infer_and_write};
+use crate::results::{Format, PictureReport, Seen, Target, check_formats};
 use crate::{network, progress};
 
 /// Arguments of `fathom depth`.
@@ -80,25 +85,21 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
     check_formats(&args.format, engine.card().output_kind, calibration.as_ref().is_some_and(Loaded::has_scale))?;
     let load_ms = stopwatch.lap_ms();
     make_folder(&args.out)?;
+    let (card, backend, sha256) = (engine.card().clone(), engine.backend().clone(), engine.sha256().to_owned());
     let bar = progress::bar(paths.len(), "depth");
-    let mut taken = BTreeSet::new();
-    let mut images = Vec::new();
-    for path in &paths {
-        let name = path.display().to_string();
-        bar.set_message(name.clone());
-        let mut reading = Stopwatch::start();
-        let picture = pictures::read(path)?;
-        let ms = StageTimes::from([("read", reading.lap_ms())]);
-        let target = Target { folder: &args.out, stem: &free_stem(path, &mut taken), formats: &args.format };
-        let calibration = calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
-        images.push(infer_and_write(&mut engine, (&name, &picture), calibration.as_ref(), target, ms)?);
-        bar.inc(1);
+    let mut pictures = Pictures { args, card, calibration, bar, taken: BTreeSet::new(), reports: Vec::new() };
+    if let Some((last, others)) = paths.split_last() {
+        for path in others {
+            pictures.take(path, |frame, observer| engine.infer_observed(frame, observer))?;
+        }
+        // The network's memory is given back before the last results ask for theirs.
+        pictures.take(last, |frame, observer| engine.infer_last(frame, observer))?;
     }
-    bar.finish_and_clear();
-    let backend = engine.backend().clone();
+    pictures.bar.finish_and_clear();
+    let images = pictures.reports;
     Ok(DepthReport {
         model,
-        sha256: engine.sha256().to_owned(),
+        sha256,
         backend: backend.backend,
         executor: backend.executor,
         adapter: backend.adapter,
@@ -108,6 +109,37 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
         only: if let [only] = images.as_slice() { Some(only.clone()) } else { None },
         images,
     })
+}
+
+/// The pictures of one run, one after the other.
+struct Pictures<'a> {
+    args: &'a DepthArgs,
+    card: ModelCard,
+    calibration: Option<Loaded>,
+    bar: ProgressBar,
+    taken: BTreeSet<String>,
+    reports: Vec<PictureReport>,
+}
+
+impl Pictures<'_> {
+    /// Reads a picture, has the network look at it, writes what was asked for.
+    fn take(
+        &mut self,
+        path: &Path,
+        infer: impl FnOnce(&Frame<'_>, &mut Observer<'_>) -> fathom_runtime::Result<Inference>,
+    ) -> anyhow::Result<()> {
+        let name = path.display().to_string();
+        self.bar.set_message(name.clone());
+        let mut reading = Stopwatch::start();
+        let picture = pictures::read(path)?;
+        let ms = StageTimes::from([("read", reading.lap_ms())]);
+        let calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
+        let seen = Seen::by(infer, (&name, &picture), calibration.as_ref(), ms)?;
+        let target = Target { folder: &self.args.out, stem: &free_stem(path, &mut self.taken), formats: &self.args.format };
+        self.reports.push(seen.write(&self.card, target)?);
+        self.bar.inc(1);
+        Ok(())
+    }
 }
 
 /// The file's stem, numbered where two pictures share it, so that no result overwrites another of the same run.

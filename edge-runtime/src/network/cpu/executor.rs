@@ -76,12 +76,24 @@ impl CpuExecutor {
 
     /// Runs the network on the image loaded last.
     pub(crate) fn compute(&mut self) -> Result<Vec<Tensor>> {
+        self.steps()?;
+        port::outputs(&self.plan, &self.memory)
+    }
+
+    /// As [`CpuExecutor::compute`], for the last time: weights are given back before the outputs ask for memory.
+    pub(crate) fn compute_last(mut self) -> Result<Vec<Tensor>> {
+        self.steps()?;
+        let Self { plan, memory, prepared, .. } = self;
+        drop(prepared);
+        port::outputs(&plan, &memory)
+    }
+
+    fn steps(&mut self) -> Result<()> {
         let Self { plan, memory, prepared, kernels, workers, pool } = self;
         pool.install(|| {
             let mut steps = plan.steps.iter().zip(prepared.iter());
             steps.try_for_each(|(step, prepared)| prepared.run(plan, step, memory, kernels, workers))
-        })?;
-        port::outputs(plan, memory)
+        })
     }
 
     /// As [`CpuExecutor::run`]; `observe` is called after each step with its index and the arena, in which

@@ -46,7 +46,7 @@ impl Kernels {
 
     /// Packs `[inner, columns]` given element by element.
     pub(super) fn pack_bytes(&self, inner: usize, columns: usize, at: impl Fn(usize, usize) -> i8) -> PackedBytes {
-        let dense: Vec<i8> = (0..inner).flat_map(|k| (0..columns).map(move |n| (k, n))).map(|(k, n)| at(k, n)).collect();
+        let dense = dense(inner, columns, at);
         let mut sums = vec![0_i32; columns];
         for row in dense.chunks(columns.max(1)) {
             sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += i32::from(w));
@@ -57,7 +57,7 @@ impl Kernels {
 
     /// As [`Kernels::pack_bytes`], for floats.
     pub(super) fn pack_floats(&self, inner: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> PackedFloats {
-        let dense: Vec<f32> = (0..inner).flat_map(|k| (0..columns).map(move |n| (k, n))).map(|(k, n)| at(k, n)).collect();
+        let dense = dense(inner, columns, at);
         let packed = self.floats.prepack_b(NdTensorView::from_data([inner, columns], dense.as_slice()));
         PackedFloats { packed, inner, columns }
     }
@@ -134,6 +134,13 @@ impl PackedFloats {
     pub(super) const fn size(&self) -> usize {
         4 * self.inner * self.columns.next_multiple_of(16)
     }
+}
+
+/// `[inner, columns]`, row-major, in memory of just that size.
+fn dense<T>(inner: usize, columns: usize, at: impl Fn(usize, usize) -> T) -> Vec<T> {
+    let mut all = Vec::with_capacity(inner * columns);
+    (0..inner).for_each(|k| all.extend((0..columns).map(|n| at(k, n))));
+    all
 }
 
 /// The weights of a step as floats.

@@ -92,9 +92,9 @@ impl Memory {
         let tensor = plan.tensor(id);
         let bytes = self.bytes(plan, id)?;
         let elements = match tensor.element {
-            Element::F32 => Elements::F32(rows(bytemuck::cast_slice(bytes), tensor).flatten().copied().collect()),
-            Element::I8 => Elements::I8(rows(bytemuck::cast_slice(bytes), tensor).flatten().copied().collect()),
-            _ => Elements::U8(rows(bytes, tensor).flatten().copied().collect()),
+            Element::F32 => Elements::F32(gathered(bytemuck::cast_slice(bytes), tensor)),
+            Element::I8 => Elements::I8(gathered(bytemuck::cast_slice(bytes), tensor)),
+            _ => Elements::U8(gathered(bytes, tensor)),
         };
         Ok(Tensor::new(tensor.shape.clone(), elements)?)
     }
@@ -163,6 +163,12 @@ pub(super) fn bits(quant: QuantParams, real: f32) -> u8 {
 pub(super) fn rows<'m, T>(span: &'m [T], tensor: &PlanTensor) -> impl Iterator<Item = &'m [T]> {
     let channels = tensor.channels();
     span.chunks(tensor.pitch).take(tensor.rows()).map(move |row| &row[..channels])
+}
+
+fn gathered<T: Copy>(span: &[T], tensor: &PlanTensor) -> Vec<T> {
+    let mut out = Vec::with_capacity(tensor.rows() * tensor.channels());
+    rows(span, tensor).for_each(|row| out.extend_from_slice(row));
+    out
 }
 
 fn padded<T: Copy, U: Copy + Default>(span: &[T], tensor: &PlanTensor, f: impl Fn(T) -> U) -> Vec<U> {

@@ -1,9 +1,9 @@
 //! The plan's border: the image in, the graph's outputs out, each in the graph's own layout.
 
-use fathom_core::tensor::{Element, Elements, Tensor};
+use fathom_core::tensor::{Element, Tensor};
 use pulp::Arch;
 
-use super::memory::Memory;
+use super::memory::{Memory, rows};
 use super::vector::quantize_row;
 use crate::Result;
 use crate::network::plan::{Plan, Port};
@@ -46,27 +46,28 @@ pub(super) fn outputs(plan: &Plan, memory: &Memory) -> Result<Vec<Tensor>> {
 }
 
 fn output(plan: &Plan, memory: &Memory, port: &Port) -> Result<Tensor> {
-    let tensor = memory.tensor(plan, port.tensor)?;
-    let quant = plan.tensor(port.tensor).quant;
-    let reals: Vec<f32> = match tensor.into_elements() {
-        Elements::F32(v) => v,
-        Elements::U8(v) => v.into_iter().map(|q| quant.map_or(f32::from(q), |p| p.dequantize(q.into()))).collect(),
-        Elements::I8(v) => v.into_iter().map(|q| quant.map_or(f32::from(q), |p| p.dequantize(q.into()))).collect(),
+    let bytes = memory.bytes(plan, port.tensor)?;
+    let tensor = plan.tensor(port.tensor);
+    let level = |q: i32| tensor.quant.map_or(q as f32, |p| p.dequantize(q));
+    let values = match tensor.element {
+        Element::F32 => laid_out(port, rows(bytemuck::cast_slice(bytes), tensor), |real: f32| real),
+        Element::U8 => laid_out(port, rows(bytes, tensor), |q: u8| level(q.into())),
+        Element::I8 => laid_out(port, rows(bytemuck::cast_slice(bytes), tensor), |q: i8| level(q.into())),
         other => {
-            return Err(fathom_core::Error::ElementType {
-                what: "network output",
-                got: other.element().name(),
-                expected: Element::F32.name(),
-            }
-            .into());
+            return Err(fathom_core::Error::ElementType { what: "network output", got: other.name(), expected: Element::F32.name() }.into());
         }
     };
-    let mut values = vec![0.0; reals.len()];
-    Walk::of(port).rows(|row, first, step, count| {
-        let from = &reals[row * count..(row + 1) * count];
-        from.iter().enumerate().for_each(|(i, &real)| values[first + i * step] = real);
-    });
     Ok(Tensor::f32(port.shape.clone(), values)?)
+}
+
+/// The plan's rows as reals in the graph's layout.
+fn laid_out<'m, T: Copy + 'm>(port: &Port, mut rows: impl Iterator<Item = &'m [T]>, real: impl Fn(T) -> f32) -> Vec<f32> {
+    let mut values = vec![0.0; port.shape.iter().product()];
+    Walk::of(port).rows(|_, first, step, _| {
+        let row = rows.next().unwrap_or_default();
+        row.iter().enumerate().for_each(|(i, &x)| values[first + i * step] = real(x));
+    });
+    values
 }
 
 /// The plan's tensor, row by row, within the graph's layout.
