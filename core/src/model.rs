@@ -24,6 +24,22 @@ pub struct Response {
     pub sigma: f64,
 }
 
+/// How far the scale of single frames, and of single pixels in them, lies from the one scale of their camera.
+///
+/// One sigma of its logarithm each. Card key `fathom.scale_spread`; measured as the calibration crate describes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScaleSpread {
+    /// Of a frame's best scale about the camera's.
+    pub frame: f64,
+    /// Of a pixel's depth about the truth, at its frame's best scale.
+    pub pixel: f64,
+}
+
+impl ScaleSpread {
+    /// What a network is taken to have whose card does not say: every frame nearly a scale of its own, as the usual losses allow.
+    pub const UNMEASURED: Self = Self { frame: 0.4, pixel: 0.2 };
+}
+
 /// Facts about a frozen network that its graph does not hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCard {
@@ -51,6 +67,8 @@ pub struct ModelCard {
     pub default_tau: f64,
     /// One sigma of the shift between cameras about [`ModelCard::default_tau`]; `None` if it was never measured.
     pub default_tau_sigma: Option<f64>,
+    /// How far frames and pixels lie from their camera's scale; `None` if it was never measured.
+    pub scale_spread: Option<ScaleSpread>,
     /// Licence of the weights.
     pub licence: Option<String>,
 }
@@ -72,6 +90,7 @@ impl ModelCard {
             kappa: None,
             default_tau: 0.0,
             default_tau_sigma: None,
+            scale_spread: None,
             licence: None,
         }
     }
@@ -101,6 +120,11 @@ impl ModelCard {
             && !(sigma.is_finite() && sigma > 0.0)
         {
             return refuse("card default_tau_sigma", sigma as f32, "finite and above 0");
+        }
+        if let Some(ScaleSpread { frame, pixel }) = self.scale_spread
+            && let Some(&bad) = [frame, pixel].iter().find(|sigma| !(sigma.is_finite() && **sigma > 0.0))
+        {
+            return refuse("card scale_spread", bad as f32, "finite and above 0");
         }
         Ok(self)
     }

@@ -11,6 +11,7 @@ use fathom_calibration::solve::{Prior, Solution, solve};
 use fathom_core::camera::{Intrinsics, Pose};
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{RgbImage, Size};
+use fathom_core::model::ScaleSpread;
 use fathom_tests::noise::Noise;
 use fathom_tests::oracle::room::Room;
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
@@ -19,6 +20,8 @@ const FRAME: Size = Size::new(320, 240);
 const OUTPUT: Size = Size::new(128, 96);
 const SCALE: f64 = 0.4;
 const TAU: f64 = 0.3;
+/// Of the simulated network: its frames share one scale, its pixels err by a few hundredths.
+const SPREAD: ScaleSpread = ScaleSpread { frame: 0.02, pixel: 0.05 };
 
 fn camera(fov_deg: f64) -> Intrinsics {
     Intrinsics::from_fov(FRAME, fov_deg.to_radians()).unwrap()
@@ -53,7 +56,7 @@ fn solved(cues: &[&dyn Cue], output: &RelativeDepth) -> Solution {
 fn range_points_give_scale_and_shift_with_a_tenth_of_them_wrong() {
     for kind in [OutputKind::InverseDepth, OutputKind::Depth] {
         let (camera, mut noise) = (camera(70.0), Noise(7));
-        let mut range = Range::new(kind, FRAME);
+        let mut range = Range::new(kind, FRAME, SPREAD);
         let mut last = None;
         for step in 0..10 {
             let from = pose(step, &mut noise);
@@ -89,7 +92,7 @@ fn one_range_point_says_nothing_about_tau_alone() {
     let (camera, mut noise) = (camera(70.0), Noise(3));
     let from = pose(0, &mut noise);
     let x = output(OutputKind::InverseDepth, &camera, &from, 0.0, &mut noise);
-    let mut range = Range::new(OutputKind::InverseDepth, FRAME);
+    let mut range = Range::new(OutputKind::InverseDepth, FRAME, SPREAD);
     range.add(&x, &[RangePoint { u_px: 160.5, v_px: 120.5, metres: 3.0, relative_sigma: 0.01 }]).unwrap();
     let solution = solved(&[&range], &x);
     assert!(solution.covariance[(1, 1)].is_infinite() && solution.covariance[(2, 2)].is_infinite(), "{}", solution.covariance);
@@ -107,7 +110,7 @@ fn range_points_outside_the_frame_or_not_finite_are_refused() {
         RangePoint { metres: f64::NAN, ..good },
         RangePoint { relative_sigma: 0.0, ..good },
     ] {
-        assert!(Range::new(OutputKind::InverseDepth, FRAME).add(&x, &[bad]).is_err(), "{bad:?}");
+        assert!(Range::new(OutputKind::InverseDepth, FRAME, SPREAD).add(&x, &[bad]).is_err(), "{bad:?}");
     }
 }
 

@@ -1,11 +1,15 @@
 //! Distances at pixels: a range finder's one beam, or a time-of-flight sensor's grid.
 //!
 //! A beam measures along its ray: `D = d |r|`, `r` the pixel's ray with z = 1. The residual is the logarithm of the
-//! calibrated distance over the measured one, so one point gives s, and points at different x give s and tau.
+//! calibrated distance over the measured one, so one point gives s, and points at different x give s and tau. How well a point
+//! tells s is the network's doing more than the sensor's: frames have scales of their own, and pixels errors
+//! ([`ScaleSpread`], from the card).
 
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::Size;
+use fathom_core::model::ScaleSpread;
+use nalgebra::Vector3;
 
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::sample;
@@ -52,24 +56,32 @@ impl RangePoint {
 pub struct Range {
     kind: OutputKind,
     frame: Size,
+    spread: ScaleSpread,
+    /// Points of one frame stand together.
     rows: Bounded<Seen, 4096>,
+    frames: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Seen {
+    /// Number of the frame.
+    frame: usize,
     x: f64,
     /// Spread of the frame's output: the unit in which `x + tau` is small.
     std: f64,
     offset_px: [f64; 2],
     metres: f64,
-    sigma: f64,
+    relative_sigma: f64,
 }
 
+/// A residual in logarithms of distance with its derivatives, before any sigma.
+type Plain = (f64, Vector3<f64>);
+
 impl Range {
-    /// No points yet, for frames of one size.
+    /// No points yet, for frames of one size and a network whose frames and pixels lie so far from their camera's scale.
     #[must_use]
-    pub fn new(kind: OutputKind, frame: Size) -> Self {
-        Self { kind, frame, rows: Bounded::default() }
+    pub fn new(kind: OutputKind, frame: Size, spread: ScaleSpread) -> Self {
+        Self { kind, frame, spread, rows: Bounded::default(), frames: 0 }
     }
 
     /// Whether no point was added.
@@ -78,28 +90,24 @@ impl Range {
         self.rows.items().is_empty()
     }
 
-    /// Adds one frame's points, given the network's output for that frame. The points of a frame share the network's error
-    /// there: together they count for at most [`FRAME_POINTS`].
+    /// Adds one frame's points, given the network's output for that frame.
     ///
     /// # Errors
     /// [`Error::Anchor`] naming the first bad point.
     pub fn add(&mut self, output: &RelativeDepth, points: &[RangePoint]) -> Result<()> {
         let spread = crate::scene::Spread::of(output.values());
-        let share = (points.len() as f64 / FRAME_POINTS).max(1.0).sqrt();
-        let scale = |from: u32, to: u32| f64::from(to) / f64::from(from);
         for point in points {
             let point = point.checked(self.frame)?;
-            let (u, v) =
-                (point.u_px * scale(self.frame.width, output.size().width), point.v_px * scale(self.frame.height, output.size().height));
-            let Some(x) = patch_median(output, u, v) else { continue };
+            let Some(x) = value_at(output, self.frame, &point) else { continue };
             let offset_px = [point.u_px - f64::from(self.frame.width) / 2.0, point.v_px - f64::from(self.frame.height) / 2.0];
-            let sigma = point.relative_sigma.hypot(NETWORK_SIGMA) * share;
-            self.rows.push(Seen { x, std: spread.std, offset_px, metres: point.metres, sigma });
+            let (metres, relative_sigma) = (point.metres, point.relative_sigma);
+            self.rows.push(Seen { frame: self.frames, x, std: spread.std, offset_px, metres, relative_sigma });
         }
+        self.frames += 1;
         Ok(())
     }
 
-    fn row(&self, seen: &Seen, theta: &Theta) -> Row {
+    fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {
         let (ln_shifted, slope) = soft_ln(seen.x + theta.tau, NEAR * seen.std);
         let sign = if self.kind == OutputKind::InverseDepth { -1.0 } else { 1.0 };
         let focal = theta.ln_focal.exp();
@@ -107,8 +115,26 @@ impl Range {
         // ln |r| and its derivative with respect to ln f.
         let (ln_ray, ray_slope) = (0.5 * squared.ln_1p(), -squared / (1.0 + squared));
         let residual = sign * (theta.ln_scale + ln_shifted) + ln_ray - seen.metres.ln();
-        Row::new(residual, [sign, sign * slope, ray_slope], seen.sigma)
+        (residual, Vector3::new(sign, sign * slope, ray_slope))
     }
+
+    /// The rows of one frame's points. What they have in common, their median, is as uncertain as the frame's own scale; what they
+    /// differ in is not: that is where tau shows.
+    fn frame_rows(&self, points: &[Seen], theta: &Theta) -> Vec<Row> {
+        let mut plain: Vec<(Plain, f64)> =
+            points.iter().map(|seen| (self.plain(seen, theta), seen.relative_sigma.hypot(self.spread.pixel))).collect();
+        plain.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+        let ((middle, slope), pixel_sigma) = plain.remove(plain.len() / 2);
+        let count = points.len() as f64;
+        let frame_sigma = self.spread.frame.hypot(pixel_sigma / count.min(FRAME_POINTS).sqrt());
+        let share = (count / FRAME_POINTS).max(1.0).sqrt();
+        let differences = plain.iter().map(|((residual, j), sigma)| row(*residual - middle, *j - slope, sigma * share));
+        std::iter::once(row(middle, slope, frame_sigma)).chain(differences).collect()
+    }
+}
+
+fn row(residual: f64, jacobian: Vector3<f64>, sigma: f64) -> Row {
+    Row::new(residual, jacobian.into(), sigma)
 }
 
 impl Cue for Range {
@@ -117,18 +143,22 @@ impl Cue for Range {
     }
 
     fn rows(&self, theta: &Theta) -> Vec<Row> {
-        self.rows.items().iter().map(|seen| self.row(seen, theta)).collect()
+        self.rows.items().chunk_by(|a, b| a.frame == b.frame).flat_map(|points| self.frame_rows(points, theta)).collect()
     }
 }
-
-/// Relative error of a network's depth at one pixel after the best affine map, one sigma.
-pub const NETWORK_SIGMA: f64 = 0.1;
 
 /// Points of one frame that count fully; more share this weight, for their errors are the same network's.
 pub const FRAME_POINTS: f64 = 4.0;
 
 /// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.
 const NEAR: f64 = 0.05;
+
+/// The network's output at a point of a frame of size `frame`.
+pub(super) fn value_at(output: &RelativeDepth, frame: Size, point: &RangePoint) -> Option<f64> {
+    let scale = |from: u32, to: u32| f64::from(to) / f64::from(from);
+    let size = output.size();
+    patch_median(output, point.u_px * scale(frame.width, size.width), point.v_px * scale(frame.height, size.height))
+}
 
 /// Median of the 3 x 3 samples one pixel apart around a position: a beam is wider than a pixel, and edges are not depths.
 fn patch_median(output: &RelativeDepth, u: f64, v: f64) -> Option<f64> {

@@ -16,6 +16,7 @@ mod memory;
 mod network;
 mod preview;
 mod progress;
+mod range_flag;
 mod reading;
 mod report;
 mod results;

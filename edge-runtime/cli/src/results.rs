@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::ValueEnum;
+use fathom_calibration::anchors::frame_scale::frame_scale;
+use fathom_calibration::anchors::range::RangePoint;
 use fathom_core::calibration::Calibration;
-use fathom_core::depth::{CalibratedDepth, OutputKind};
+use fathom_core::depth::{CalibratedDepth, OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, RgbImage};
-use fathom_core::model::{FovEstimate, ModelCard};
+use fathom_core::model::{FovEstimate, ModelCard, ScaleSpread};
 use fathom_runtime::engine::Inference;
 use fathom_runtime::trace::Observer;
 use serde::Serialize;
@@ -60,6 +62,8 @@ pub(crate) struct PictureReport {
     pub(crate) min: Option<f32>,
     pub(crate) median: Option<f32>,
     pub(crate) max: Option<f32>,
+    /// One sigma of the scale, relative; of metres only.
+    pub(crate) scale_sigma: Option<f64>,
     /// Horizontal, as the network sees it.
     pub(crate) fov_deg: Option<f64>,
     pub(crate) ms: StageTimes,
@@ -67,11 +71,31 @@ pub(crate) struct PictureReport {
     pub(crate) notes: Vec<String>,
 }
 
+/// What makes depth of the network's answer to one picture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meaning<'a> {
+    /// The camera's calibration.
+    pub(crate) calibration: Option<&'a Calibration>,
+    /// Distances measured in this very picture.
+    pub(crate) points: &'a [RangePoint],
+    /// What the card says of the network's scale; for the points.
+    pub(crate) spread: Option<ScaleSpread>,
+}
+
+impl Meaning<'_> {
+    /// The calibration for this picture.
+    fn of(&self, relative: &RelativeDepth) -> anyhow::Result<Option<Calibration>> {
+        let Some(camera) = self.calibration else { return Ok(None) };
+        let spread = self.spread.unwrap_or(ScaleSpread::UNMEASURED);
+        Ok(Some(frame_scale(camera, spread, relative, relative.size(), self.points)?))
+    }
+}
+
 /// A picture and what the network says of it, calibrated where there is a calibration.
 pub(crate) struct Seen<'a> {
     name: &'a str,
     picture: &'a RgbImage,
-    calibration: Option<&'a Calibration>,
+    calibration: Option<Calibration>,
     reading: Reading,
     fov: Option<FovEstimate>,
     ms: StageTimes,
@@ -82,14 +106,16 @@ impl<'a> Seen<'a> {
     pub(crate) fn by(
         infer: impl FnOnce(&Frame<'_>, &mut Observer<'_>) -> fathom_runtime::Result<Inference>,
         (name, picture): (&'a str, &'a RgbImage),
-        calibration: Option<&'a Calibration>,
+        meaning: Meaning<'_>,
         mut ms: StageTimes,
     ) -> anyhow::Result<Self> {
         let mut stopwatch = Stopwatch::start();
         let inference = infer(&picture.as_frame(), &mut |stage| {
             ms.insert(stage.name(), stopwatch.lap_ms());
         })?;
-        Ok(Self { name, picture, calibration, reading: Reading::new(inference.relative, calibration)?, fov: inference.fov, ms })
+        let calibration = meaning.of(&inference.relative)?;
+        let reading = Reading::new(inference.relative, calibration.as_ref())?;
+        Ok(Self { name, picture, calibration, reading, fov: inference.fov, ms })
     }
 
     /// Writes what `target` asks for. The engine that saw the picture may be gone by then: `card` is its network's.
@@ -107,7 +133,7 @@ impl<'a> Seen<'a> {
                     _ => return Err(not_metres().into()),
                 },
                 Format::Ply => {
-                    let mut lifted = lift(&reading, picture, calibration, fov, card)?;
+                    let mut lifted = lift(&reading, picture, calibration.as_ref(), fov, card)?;
                     let unit = if matches!(&reading, Reading::Depth(CalibratedDepth::Metres(_))) { "metres" } else { "up-to-scale" };
                     let facts = [format!("fathom: {name}, unit {unit}, camera frame x right, y down, z forward")];
                     ply::write(&path, &lifted.cloud, &[&facts[..], &lifted.notes].concat())?;
@@ -127,6 +153,7 @@ impl<'a> Seen<'a> {
             min: range.map(|range| range.min),
             median: range.map(|range| range.median),
             max: range.map(|range| range.max),
+            scale_sigma: calibration.filter(|c| c.ln_scale.is_some()).map(|c| c.ln_scale_sigma()).filter(|sigma| sigma.is_finite()),
             fov_deg: fov.map(|fov| fov.fov_rad.to_degrees()),
             ms,
             files,

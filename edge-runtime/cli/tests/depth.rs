@@ -93,6 +93,17 @@ fn a_calibration_makes_metres_and_one_of_another_network_is_refused() {
     let middle = metric["median"].as_f64().unwrap() * 1000.0;
     assert!(millimetres.iter().all(|mm| (1.0..=1000.0).contains(mm)) && millimetres.iter().any(|mm| (mm - middle).abs() < 2.0), "{middle}");
 
+    // A distance measured in the picture itself moves its scale; the sigma says what either is worth.
+    let picture = frame();
+    let calibrated = ["depth", text(&picture), "--out", text(out.path()), "--calibration", text(&own), "--format", "npy"];
+    let moved = json(&[&calibrated[..], &["--range", "320,240,1000"]].concat());
+    assert!(moved["median"].as_f64().unwrap() > 10.0 * metric["median"].as_f64().unwrap(), "{moved:#}");
+    assert!((0.05..0.5).contains(&moved["scale_sigma"].as_f64().unwrap()), "{moved:#}");
+    for (value, code) in [("9999,240,2", 1), ("320,240", 2), ("other.png:320,240,2", 1)] {
+        let refused = fathom(&[&calibrated[..], &["--range", value]].concat());
+        assert_eq!(refused.code, code, "{value}: {}", refused.stderr);
+    }
+
     for (foreign, what) in [
         (store(&"0".repeat(64), Size::new(640, 480), "net.toml"), "network"),
         (store(sha256, Size::new(320, 240), "size.toml"), "resolution"),

@@ -15,6 +15,7 @@
 //! | `kappa`, `kappa_quartiles` | number, two numbers | response coefficient: its median over cameras, and its quartiles; both or neither |
 //! | `default_tau` | number | shift that suits the training domain; 0 unless given |
 //! | `default_tau_quartiles` | two numbers | quartiles over cameras of the shift that suits each best |
+//! | `scale_spread` | two numbers | one sigma of ln scale of a frame about its camera, and of a pixel about its frame |
 //! | `licence`, `origin` | text | of the weights |
 //! | `fov_meaning`, `fov_sigma_factor`, `kappa_angle_deg`, `kappa_frames` | text | for people: what the field-of-view output holds, how kappa was measured |
 //!
@@ -22,7 +23,7 @@
 
 use fathom_core::depth::OutputKind;
 use fathom_core::frame::Size;
-use fathom_core::model::{ChannelOrder, ModelCard, Response};
+use fathom_core::model::{ChannelOrder, ModelCard, Response, ScaleSpread};
 
 use super::import::onnx::StringStringEntryProto;
 use crate::{Error, Result};
@@ -58,6 +59,8 @@ pub struct CardFacts {
     pub default_tau: Option<f64>,
     /// Lower and upper quartile over cameras of the shift that suits each.
     pub default_tau_quartiles: Option<(f64, f64)>,
+    /// How far frames and pixels lie from their camera's scale.
+    pub scale_spread: Option<ScaleSpread>,
     /// Licence of the weights.
     pub licence: Option<String>,
 }
@@ -108,6 +111,7 @@ impl CardFacts {
             kappa_quartiles: other.kappa_quartiles.or(self.kappa_quartiles),
             default_tau: other.default_tau.or(self.default_tau),
             default_tau_quartiles: other.default_tau_quartiles.or(self.default_tau_quartiles),
+            scale_spread: other.scale_spread.or(self.scale_spread),
             licence: other.licence.or(self.licence),
         }
     }
@@ -146,6 +150,7 @@ impl CardFacts {
             kappa,
             default_tau: self.default_tau.unwrap_or(0.0),
             default_tau_sigma: self.default_tau_quartiles.map(|(lower, upper)| (upper - lower) / NORMAL_QUARTILES),
+            scale_spread: self.scale_spread,
             licence: self.licence,
         };
         Ok(card.checked()?)
@@ -190,6 +195,10 @@ impl CardFacts {
                 }
                 self.default_tau_quartiles = Some((lower, upper));
             }
+            "scale_spread" => {
+                let [frame, pixel] = numbers(key, text)?;
+                self.scale_spread = Some(ScaleSpread { frame, pixel });
+            }
             "kappa" => self.kappa = Some(numbers::<1>(key, text)?[0]),
             "default_tau" => self.default_tau = Some(numbers::<1>(key, text)?[0]),
             "licence" => self.licence = Some(text.to_owned()),
@@ -223,6 +232,7 @@ pub fn metadata(card: &ModelCard) -> Vec<(String, String)> {
     entries.extend(texts.into_iter().filter_map(|(key, text)| text.clone().map(|text| (key, text))));
     entries.extend(card.train_fov_deg.map(|(low, high)| ("train_fov_deg", format!("{low},{high}"))));
     entries.extend(card.default_tau_sigma.map(|sigma| ("default_tau_quartiles", quartiles(card.default_tau, sigma))));
+    entries.extend(card.scale_spread.map(|spread| ("scale_spread", format!("{},{}", spread.frame, spread.pixel))));
     if let Some(Response { value, sigma }) = card.kappa {
         entries.extend([("kappa", value.to_string()), ("kappa_quartiles", quartiles(value, sigma))]);
     }
@@ -298,6 +308,7 @@ mod tests {
         kappa = 0.8
         kappa_quartiles = [0.7, 0.9]
         default_tau = 0.125
+        scale_spread = [0.2, 0.15]
         licence = "MIT"
         origin = "here"
     "#;
@@ -318,6 +329,7 @@ mod tests {
             entry("kappa", "0.8"),
             entry("kappa_quartiles", "0.7 0.9"),
             entry("default_tau", "0.125"),
+            entry("scale_spread", "0.2,0.15"),
             entry("licence", "MIT"),
             StringStringEntryProto { key: "onnx.infer".into(), value: "others' business".into() },
         ];

@@ -1,5 +1,6 @@
 //! What calibration does for each camera: errors before, after and at best; sigmas; focal lengths; metres.
 
+use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::perspective::Perspective;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
@@ -16,8 +17,9 @@ use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, Size};
 use fathom_core::measures::accuracy::abs_rel;
 use fathom_core::measures::alignment::{Affine, scale_only};
+use fathom_core::measures::camera::Claim;
 use fathom_core::measures::{Pair, median, pairs};
-use fathom_core::model::{DepthModel, ModelCard, Prediction, Response};
+use fathom_core::model::{DepthModel, ModelCard, Prediction, Response, ScaleSpread};
 use fathom_core::ops::image::resize::resize_plane;
 use fathom_tests::noise::Noise;
 
@@ -52,6 +54,7 @@ pub(crate) struct Seen {
     pub(crate) size: Size,
     pub(crate) default_tau: f64,
     pub(crate) shift: Option<ShiftPrior>,
+    spread: ScaleSpread,
     /// What calibration ends with under the network's own card; `None` for a card that says that it does not respond.
     pub(crate) outcome: Option<Outcome>,
     pub(crate) turn: Option<[Option<turns::Found>; 2]>,
@@ -71,6 +74,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     let card = ModelCard { kappa: own.or(Some(Response { value: 1.0, sigma: 0.0 })), ..model.card().clone() };
     let kind = card.output_kind;
     let default_tau = card.default_tau;
+    let spread = card.scale_spread.unwrap_or(ScaleSpread::UNMEASURED);
     let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
     let mut carded = Carded { model, card };
     let size = camera.shots[0].picture().size();
@@ -94,7 +98,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     let (pool, perspective) = (calibrator.pool().clone(), *calibrator.perspective());
     let mut noise = Noise(seed);
     let turn = camera.shots.iter().take(4).find_map(|shot| turn_of_twenty_degrees(&shot.picture(), camera.focal_px, &mut noise));
-    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift, outcome, turn }
+    Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift, spread, outcome, turn }
 }
 
 fn seen_frame(shot: &Shot, output: RelativeDepth, size: Size, focal_px: f64, seed: u64) -> SeenFrame {
@@ -142,8 +146,10 @@ pub(crate) struct Scored {
     pub(crate) kappa_noise: f64,
     /// The same by yaw and by pitch alone, median over frames.
     pub(crate) kappa_by_direction: [Option<f64>; 2],
-    /// AbsRel in metres with one range point in all and with one a frame.
-    pub(crate) e_metres: [Option<f64>; 2],
+    /// What range points bring, one in all and one a frame.
+    pub(crate) metres: [Option<Metres>; 2],
+    /// Of each frame at the default shift: ln of its best scale over the median of all, and of its point's over its best.
+    pub(crate) off_scale: Vec<[f64; 2]>,
     /// ln f as found over the true one, and its sigma, by what found it.
     pub(crate) focal: Vec<(&'static str, turns::Found)>,
     /// Likewise of single images by the network's field-of-view output.
@@ -190,7 +196,8 @@ pub(crate) fn score(seen: &Seen, seed: u64) -> Scored {
         kappa: raw.map(|r| (r.tau + r.mean_x) / (tau_true + r.mean_x)),
         kappa_noise: raw.map_or(f64::INFINITY, |r| r.sigma / (tau_true + r.mean_x)),
         kappa_by_direction: [by_direction([0, 1]), by_direction([2, 3])],
-        e_metres: [1, usize::MAX].map(|points| calibrated.and_then(|_| metres(seen, &seen.pool, &known, &prior, points))),
+        metres: [1, usize::MAX].map(|points| calibrated.and_then(|_| metres(seen, &known, &prior, points))),
+        off_scale: off_scale(seen),
         focal: focal_lengths(seen, &prior, ln_focal, seed),
         singles: seen.fovs.iter().map(|(fov_rad, sigma)| (of_fov(*fov_rad), *sigma)).collect(),
         guesses: [55_f64, 60.0].map(|fov_deg| of_fov(fov_deg.to_radians())),
@@ -233,18 +240,55 @@ fn focal_lengths(seen: &Seen, prior: &Prior, ln_focal: f64, seed: u64) -> Vec<(&
     found
 }
 
-/// Mean AbsRel without any alignment, with the scale from the first `points` frames' range points.
-fn metres(seen: &Seen, pool: &Pool, focal: &FocalPrior, prior: &Prior, points: usize) -> Option<f64> {
-    let mut range = Range::new(seen.kind, seen.size);
+/// What range points bring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Metres {
+    /// Mean AbsRel without any alignment.
+    pub(crate) error: f64,
+    /// The same with each frame's own point joined to the camera's scale.
+    pub(crate) error_with_own_point: f64,
+    /// The same with the camera's best scale: what no number of points can better.
+    pub(crate) error_of_best: f64,
+    /// ln of the scale, and of the best one for all frames, with the claimed sigma.
+    pub(crate) scale: Claim,
+}
+
+/// Metres by the first `points` frames' range points.
+fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize) -> Option<Metres> {
+    let mut range = Range::new(seen.kind, seen.size, seen.spread);
     for frame in seen.frames.iter().filter(|f| f.point.is_some()).take(points) {
         range.add(&frame.output, frame.point.as_slice()).ok()?;
     }
-    let mut cues: Vec<&dyn Cue> = vec![pool, focal, &range];
+    let mut cues: Vec<&dyn Cue> = vec![&seen.pool, focal, &range];
     cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));
-    let theta = solve(&cues, prior).theta;
-    let affine = Affine { scale: theta.ln_scale.exp(), tau: theta.tau };
-    let errors: Vec<f64> = seen.frames.iter().filter_map(|f| abs_rel(&affine.apply(seen.kind, &f.raw))).collect();
-    (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
+    let solution = solve(&cues, prior);
+    let theta = solution.theta;
+    let truth = median(seen.frames.iter().filter_map(|f| Some(scale_only(seen.kind, &f.raw, theta.tau)?.scale.ln())).collect())?;
+    let error_at =
+        |frame: &SeenFrame, ln_scale: f64| abs_rel(&Affine { scale: ln_scale.exp(), tau: theta.tau }.apply(seen.kind, &frame.raw));
+    let mean = |errors: Vec<f64>| (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64);
+    let camera = Calibration {
+        ln_scale: Some(theta.ln_scale),
+        camera: Intrinsics::centred(seen.size, theta.ln_focal.exp()).ok(),
+        covariance: solution.covariance,
+        ..Calibration::from_default_tau(theta.tau)
+    };
+    let own = |frame: &SeenFrame| frame_scale(&camera, seen.spread, &frame.output, seen.size, frame.point.as_slice()).ok()?.ln_scale;
+    Some(Metres {
+        error: mean(seen.frames.iter().filter_map(|f| error_at(f, theta.ln_scale)).collect())?,
+        error_with_own_point: mean(seen.frames.iter().filter_map(|f| error_at(f, own(f)?)).collect())?,
+        error_of_best: mean(seen.frames.iter().filter_map(|f| error_at(f, truth)).collect())?,
+        scale: Claim { estimate: theta.ln_scale, sigma: solution.covariance[(0, 0)].sqrt(), truth },
+    })
+}
+
+fn off_scale(seen: &Seen) -> Vec<[f64; 2]> {
+    let tau = seen.default_tau;
+    let best = |frame: &SeenFrame| Some(scale_only(seen.kind, &frame.raw, tau)?.scale.ln());
+    let Some(middle) = median(seen.frames.iter().filter_map(best).collect()) else { return Vec::new() };
+    let camera = Calibration { camera: Intrinsics::centred(seen.size, seen.camera.focal_px).ok(), ..Calibration::from_default_tau(tau) };
+    let by_point = |frame: &SeenFrame| frame_scale(&camera, seen.spread, &frame.output, seen.size, frame.point.as_slice()).ok()?.ln_scale;
+    seen.frames.iter().filter_map(|f| Some([best(f)? - middle, by_point(f)? - best(f)?])).collect()
 }
 
 fn spread(frames: &[SeenFrame]) -> (f64, f64) {
@@ -281,6 +325,13 @@ pub(crate) fn response(scores: &[Scored]) -> Option<Response> {
     let spread = 1.4826 * median(kappas.iter().map(|k| (k - middle).abs()).collect())?;
     let noise = median(scores.iter().filter(|s| s.kappa.is_some()).map(|s| s.kappa_noise).collect())?;
     Some(Response { value: middle, sigma: (spread * spread - noise * noise).max(0.0).sqrt() })
+}
+
+/// How far frames lie from their camera's scale, and pixels from their frame's: robust sigmas over all cameras together.
+pub(crate) fn scale_spread(scores: &[Scored]) -> Option<ScaleSpread> {
+    let sigma =
+        |i: usize| median(scores.iter().flat_map(|s| s.off_scale.iter().map(move |off| off[i].abs())).collect()).map(|m| 1.4826 * m);
+    Some(ScaleSpread { frame: sigma(0)?, pixel: sigma(1)? })
 }
 
 /// Lower quartile, median and upper quartile.

@@ -22,7 +22,7 @@ mod turns;
 
 use std::path::{Path, PathBuf};
 
-use fathom_core::model::Response;
+use fathom_core::model::{Response, ScaleSpread};
 use fathom_runtime::backend::EngineConfig;
 use fathom_runtime::engine::Engine;
 use fathom_runtime::network::import::ImportOptions;
@@ -84,6 +84,9 @@ fn card_lines(scores: &[campaign::Scored]) {
         // Quartiles of a normal distribution lie 0.6745 sigma from its middle.
         println!("fathom.kappa            {value:.3}");
         println!("fathom.kappa_quartiles  {:.3},{:.3}", value - 0.6745 * sigma, value + 0.6745 * sigma);
+    }
+    if let Some(ScaleSpread { frame, pixel }) = campaign::scale_spread(scores) {
+        println!("fathom.scale_spread     {frame:.3},{pixel:.3}");
     }
     for (i, name) in ["yaw", "pitch"].iter().enumerate() {
         let [low, middle, high] = campaign::quartiles(scores.iter().filter_map(|s| s.kappa_by_direction[i]).collect());

@@ -3,8 +3,9 @@
 use fathom_core::measures::accuracy::gap_closed;
 use fathom_core::measures::camera::{Claim, coverage};
 use fathom_core::measures::median;
+use fathom_core::model::ScaleSpread;
 
-use crate::campaign::Scored;
+use crate::campaign::{Metres, Scored, scale_spread};
 use crate::turns::Found;
 
 /// Prints one line a camera and the figures over all of them.
@@ -32,8 +33,19 @@ pub(crate) fn print(scores: &[Scored]) {
     let claims: Vec<Claim> = scores.iter().filter_map(claim).collect();
     show("share within 1 sigma (target 0.55 .. 0.80)", coverage(&claims, 1.0));
     show("share within 2 sigma", coverage(&claims, 2.0));
-    over("metres, one range point / scale only, median (target 1.10)", &|s| Some(s.e_metres[0]? / s.e_calibrated?));
-    over("metres, one range point a frame / scale only, median", &|s| Some(s.e_metres[1]? / s.e_calibrated?));
+    for (i, points) in ["one range point", "one range point a frame"].iter().enumerate() {
+        let ratio = |error: fn(&Metres) -> f64| move |s: &Scored| Some(error(s.metres[i].as_ref()?) / s.e_calibrated?);
+        over(&format!("metres, {points} / scale only, median (target 1.10)"), &ratio(|m| m.error));
+        over("  each frame's own point joined to that", &ratio(|m| m.error_with_own_point));
+        over("  with the camera's best scale instead", &ratio(|m| m.error_of_best));
+        let claims: Vec<Claim> = scores.iter().filter_map(|s| Some(s.metres[i].as_ref()?.scale)).collect();
+        show("  ln scale, median of its sigma", median(claims.iter().map(|c| c.sigma).collect()));
+        show("  share within 1 sigma", coverage(&claims, 1.0));
+        show("  share within 2 sigma", coverage(&claims, 2.0));
+    }
+    if let Some(ScaleSpread { frame, pixel }) = scale_spread(scores) {
+        println!("scale of frames about their camera's, of pixels about their frame's (1 sigma of ln): {frame:.3}, {pixel:.3}");
+    }
     focal_lengths(scores);
 }
 
@@ -56,8 +68,8 @@ fn line(s: &Scored) {
         s.e_start[1],
         dash(s.e_calibrated),
         s.e_oracle,
-        dash(s.e_metres[0]),
-        dash(s.e_metres[1])
+        dash(s.metres[0].map(|m| m.error)),
+        dash(s.metres[1].map(|m| m.error))
     );
 }
 

@@ -1,6 +1,6 @@
 //! `fathom calibrate`: shift, focal length and scale of one camera from its frames, stored for `--calibration`.
 
-mod anchors;
+mod gravity;
 mod page;
 mod pictures;
 mod plots;
@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::boot::{Budget, Pace};
@@ -23,9 +23,10 @@ use fathom_runtime::engine::Engine;
 use serde::Serialize;
 
 use crate::args::NetworkArgs;
-use crate::calibrate::anchors::{RangeFlag, gravities};
+use crate::calibrate::gravity::gravities;
 use crate::clock::Stopwatch;
 use crate::exit::REFUSED;
+use crate::range_flag::{self, RangeFlag};
 use crate::report::{Report, number, table};
 use crate::{io, network, progress};
 
@@ -188,9 +189,7 @@ fn focal_prior(args: &CalibrateArgs, size: Size) -> anyhow::Result<Option<FocalP
 
 fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[PathBuf], budget: Budget<'_>) -> anyhow::Result<()> {
     let gravities = args.gravity.as_deref().map(|file| gravities(file, paths)).transpose()?;
-    if let Some(unknown) = args.range.iter().find(|flag| !flag.names_one_of(paths)) {
-        bail!("--range names the frame {:?}, which is not among the frames", unknown.frame());
-    }
+    range_flag::all_belong(&args.range, paths)?;
     let bar = progress::bar(paths.len(), "calibrate");
     let mut pace = Pace::new(budget);
     let mut before: Option<RgbImage> = None;
@@ -201,7 +200,7 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
             calibrator.mark_incomplete();
             break;
         }
-        let range: Vec<_> = args.range.iter().filter(|flag| flag.belongs_to(index, path)).map(RangeFlag::point).collect();
+        let range = range_flag::points(&args.range, index, path);
         let gravity = gravities.as_ref().and_then(|all| all[index]);
         let fault = calibrator
             .add_frame(&picture.as_frame(), &FrameAnchors { range: &range, gravity })

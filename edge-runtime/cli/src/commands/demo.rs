@@ -10,7 +10,7 @@ use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::store::{self, Identity, Stored};
 use fathom_calibration::verdict::Outcome;
 use fathom_core::calibration::Calibration;
-use fathom_core::frame::RgbImage;
+use fathom_core::frame::{RgbImage, Size};
 use fathom_runtime::engine::Engine;
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::args::{DeviceArgs, NetworkArgs};
 use crate::clock::{StageTimes, unix_seconds};
 use crate::io::{make_folder, pictures};
 use crate::report::Report;
-use crate::results::{Format, PictureReport, Seen, Target};
+use crate::results::{Format, Meaning, PictureReport, Seen, Target};
 use crate::{network, progress};
 
 /// Arguments of `fathom demo`.
@@ -47,9 +47,13 @@ const FRAMES: [(&str, &[u8]); 6] = [
 const FOCAL_PX: f64 = 525.0;
 const FOCAL_SIGMA: f64 = 0.02;
 
-/// The frame in which a range finder read a distance, and the reading: the wall in the middle of the picture.
-const RANGE_FRAME: &str = "livingroom-00126";
-const RANGE: RangePoint = RangePoint { u_px: 320.0, v_px: 240.0, metres: 1.805, relative_sigma: 0.01 };
+/// What a range finder along the camera's axis reads in each frame, metres. In the other two its beam falls on an edge.
+const RANGES: [(&str, f64); 4] =
+    [("livingroom-00000", 2.198), ("livingroom-00045", 1.828), ("livingroom-00126", 1.805), ("livingroom-00198", 0.971)];
+const RANGE_SIGMA: f64 = 0.01;
+
+/// The frame of which all formats are written.
+const SHOWN: &str = "livingroom-00126";
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -93,8 +97,9 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     let mut images = Vec::new();
     for (name, picture) in &frames {
         let target = Target { folder: &args.out, stem: name, formats: formats(name, calibration.as_ref()) };
-        let seen =
-            Seen::by(|frame, observer| engine.infer_observed(frame, observer), (name, picture), calibration.as_ref(), StageTimes::new())?;
+        let points = readings(name, picture.size());
+        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread: engine.card().scale_spread };
+        let seen = Seen::by(|frame, observer| engine.infer_observed(frame, observer), (name, picture), meaning, StageTimes::new())?;
         images.push(seen.write(engine.card(), target)?);
         bar.inc(1);
     }
@@ -117,7 +122,7 @@ fn embedded_frames() -> anyhow::Result<Vec<(&'static str, RgbImage)>> {
     FRAMES.iter().map(|(name, bytes)| Ok((*name, pictures::read_bytes(bytes).with_context(|| (*name).to_owned())?))).collect()
 }
 
-/// Calibrates with what a robot would have: frames, the lens's data sheet, and one reading of a range finder.
+/// Calibrates with what a robot would have: frames, the lens's data sheet, and a range finder along the camera's axis.
 fn calibrate(engine: &mut Engine, frames: &[(&str, RgbImage)]) -> anyhow::Result<Outcome> {
     let options = Options {
         frame: frames[0].1.size(),
@@ -128,8 +133,8 @@ fn calibrate(engine: &mut Engine, frames: &[(&str, RgbImage)]) -> anyhow::Result
     let mut calibrator = Calibrator::new(engine, options)?;
     let bar = progress::bar(frames.len(), "calibrate");
     for (name, picture) in frames {
-        let range: &[RangePoint] = if *name == RANGE_FRAME { &[RANGE] } else { &[] };
-        if let Some(fault) = calibrator.add_frame(&picture.as_frame(), &FrameAnchors { range, gravity: None })? {
+        let range = readings(name, picture.size());
+        if let Some(fault) = calibrator.add_frame(&picture.as_frame(), &FrameAnchors { range: &range, gravity: None })? {
             log::info!("{name}: {fault}");
         }
         bar.inc(1);
@@ -138,10 +143,17 @@ fn calibrate(engine: &mut Engine, frames: &[(&str, RgbImage)]) -> anyhow::Result
     Ok(calibrator.finish())
 }
 
-/// A picture of every frame; of the one with the range reading all that the calibration allows.
+/// The range finder's reading in a frame, if there is one.
+fn readings(name: &str, size: Size) -> Vec<RangePoint> {
+    let centre =
+        |metres| RangePoint { u_px: f64::from(size.width) / 2.0, v_px: f64::from(size.height) / 2.0, metres, relative_sigma: RANGE_SIGMA };
+    RANGES.iter().filter(|(frame, _)| *frame == name).map(|(_, metres)| centre(*metres)).collect()
+}
+
+/// A picture of every frame; of one all that the calibration allows.
 fn formats(name: &str, calibration: Option<&Calibration>) -> &'static [Format] {
     match calibration {
-        _ if name != RANGE_FRAME => &[Format::Preview],
+        _ if name != SHOWN => &[Format::Preview],
         Some(Calibration { ln_scale: Some(_), .. }) => &[Format::Npy, Format::Png16, Format::Ply, Format::Preview],
         _ => &[Format::Npy, Format::Ply, Format::Preview],
     }
@@ -170,8 +182,9 @@ impl Report for DemoReport {
         let mut lines = vec![
             format!("Network: {} on {device} through {} ({}).", self.model, self.executor, self.reason),
             format!(
-                "Calibration from {} frames, a data-sheet focal length and one range reading: {}, shift {:.3} ({sigma}), {} runs of the network.",
+                "Calibration from {} frames, a data-sheet focal length and {} range readings: {}, shift {:.3} ({sigma}), {} runs of the network.",
                 self.images.len(),
+                RANGES.len(),
                 found.state,
                 found.tau,
                 found.network_runs

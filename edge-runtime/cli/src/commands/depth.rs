@@ -16,8 +16,9 @@ use crate::calibration::Loaded;
 use crate::clock::{StageTimes, Stopwatch};
 use crate::io::{make_folder, pictures};
 use crate::memory::peak_rss_bytes;
+use crate::range_flag::{self, RangeFlag};
 use crate::report::Report;
-use crate::results::{Format, PictureReport, Seen, Target, check_formats};
+use crate::results::{Format, Meaning, PictureReport, Seen, Target, check_formats};
 use crate::{network, progress};
 
 /// Arguments of `fathom depth`.
@@ -34,6 +35,11 @@ pub(crate) struct DepthArgs {
     /// What `fathom calibrate` found for this camera and network: makes depth of the network's output.
     #[arg(long, value_name = "C.toml")]
     calibration: Option<PathBuf>,
+
+    /// Distance measured along the ray of a pixel of the first picture, or of the one whose file name is given: its metres then rest
+    /// on that too. Repeatable; needs --calibration.
+    #[arg(long, value_name = "[FILE:]U,V,METRES", value_parser = RangeFlag::parse, requires = "calibration")]
+    range: Vec<RangeFlag>,
 
     /// Folder for the results; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -56,6 +62,7 @@ Without a calibration the numbers are the network's own: relative, without a uni
 Examples:
   fathom depth photo.jpg --out depth
   fathom depth photo.jpg --calibration camera.toml --format png16,ply
+  fathom depth photo.jpg --calibration camera.toml --range 320,240,1.84
   fathom depth frames/ --model midas.onnx --output-kind inverse-depth --channel-order rgb \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
 
@@ -79,10 +86,12 @@ pub(crate) struct DepthReport {
 
 pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
     let paths = pictures::expand(&args.images)?;
+    range_flag::all_belong(&args.range, &paths)?;
     let mut stopwatch = Stopwatch::start();
     let (mut engine, model) = network::open(&args.network)?;
     let calibration = args.calibration.as_deref().map(|path| Loaded::open(path, &engine)).transpose()?;
-    check_formats(&args.format, engine.card().output_kind, calibration.as_ref().is_some_and(Loaded::has_scale))?;
+    let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || range_flag::measured_in_all(&args.range, &paths);
+    check_formats(&args.format, engine.card().output_kind, has_scale)?;
     let load_ms = stopwatch.lap_ms();
     make_folder(&args.out)?;
     let (card, backend, sha256) = (engine.card().clone(), engine.backend().clone(), engine.sha256().to_owned());
@@ -134,7 +143,9 @@ impl Pictures<'_> {
         let picture = pictures::read(path)?;
         let ms = StageTimes::from([("read", reading.lap_ms())]);
         let calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
-        let seen = Seen::by(infer, (&name, &picture), calibration.as_ref(), ms)?;
+        let points = range_flag::points(&self.args.range, self.reports.len(), path);
+        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread: self.card.scale_spread };
+        let seen = Seen::by(infer, (&name, &picture), meaning, ms)?;
         let target = Target { folder: &self.args.out, stem: &free_stem(path, &mut self.taken), formats: &self.args.format };
         self.reports.push(seen.write(&self.card, target)?);
         self.bar.inc(1);
@@ -161,7 +172,8 @@ impl Report for DepthReport {
                 _ => "no depth anywhere".into(),
             };
             let ms: f64 = ["preprocess", "network", "postprocess"].iter().filter_map(|stage| image.ms.get(stage)).sum();
-            lines.push(format!("\n{} ({}x{}): {} {range}, {ms:.0} ms", image.image, image.width, image.height, image.unit));
+            let sigma = image.scale_sigma.map_or_else(String::new, |sigma| format!(" (scale +- {:.0}%)", 100.0 * sigma));
+            lines.push(format!("\n{} ({}x{}): {} {range}{sigma}, {ms:.0} ms", image.image, image.width, image.height, image.unit));
             lines.extend(image.files.iter().map(|file| format!("  wrote {file}")));
             lines.extend(image.notes.iter().map(|note| format!("  note: {note}")));
         }

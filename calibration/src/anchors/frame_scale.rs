@@ -1,0 +1,100 @@
+//! Metres for one frame, from distances measured in that very frame.
+//!
+//! A calibration holds one scale for all frames of a camera, and each frame lies a little off it. Where a range finder is read
+//! with every frame, that frame's reading says by how much.
+
+use fathom_core::calibration::Calibration;
+use fathom_core::depth::{OutputKind, RelativeDepth};
+use fathom_core::frame::Size;
+use fathom_core::model::ScaleSpread;
+use nalgebra::Matrix3;
+
+use super::range::{FRAME_POINTS, RangePoint, value_at};
+use crate::Result;
+use crate::scene::median;
+use crate::theta::depth_of;
+
+/// The calibration for one frame: its scale is what the camera's and the frame's own points say together, each as well as it is known.
+///
+/// The camera's scale counts with its own variance and that of frames about it, the points' median with that of pixels; where the
+/// camera's scale is unknown the points stand alone. Points where the network sees nothing before infinity are left out; without any
+/// point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be of any size.
+///
+/// Without a known focal length a point's ray is taken through the broad prior's lens (60 degrees), which is exact in the middle.
+///
+/// # Errors
+/// [`crate::Error::Anchor`] naming the first bad point.
+pub fn frame_scale(
+    calibration: &Calibration,
+    spread: ScaleSpread,
+    output: &RelativeDepth,
+    frame: Size,
+    points: &[RangePoint],
+) -> Result<Calibration> {
+    let focal_px = calibration.camera.map_or(f64::from(frame.width) / 2.0 / 30_f64.to_radians().tan(), |camera| camera.fx_px);
+    let (mut scales, mut variances) = (Vec::new(), Vec::new());
+    for point in points {
+        let point = point.checked(frame)?;
+        let Some(depth) = value_at(output, frame, &point).and_then(|x| depth_of(output.kind(), x, calibration.tau)) else { continue };
+        let offset = [point.u_px - f64::from(frame.width) / 2.0, point.v_px - f64::from(frame.height) / 2.0];
+        let ln_ray = 0.5 * offset.iter().map(|o| (o / focal_px).powi(2)).sum::<f64>().ln_1p();
+        let ln_ratio = point.metres.ln() - ln_ray - depth.ln();
+        scales.push(if output.kind() == OutputKind::InverseDepth { -ln_ratio } else { ln_ratio });
+        variances.push(point.relative_sigma.powi(2) + spread.pixel.powi(2));
+    }
+    let count = (scales.len() as f64).min(FRAME_POINTS);
+    let (Some(seen), Some(variance)) = (median(&mut scales), median(&mut variances)) else { return Ok(calibration.clone()) };
+    let seen_weight = count / variance;
+    let camera_weight = calibration.ln_scale.map_or(0.0, |_| 1.0 / (calibration.covariance[(0, 0)] + spread.frame.powi(2)));
+    let weight = camera_weight + seen_weight;
+    let ln_scale = (camera_weight * calibration.ln_scale.unwrap_or(0.0) + seen_weight * seen) / weight;
+    // The scale is the frame's now, and moves with nothing else.
+    let mut covariance: Matrix3<f64> = calibration.covariance;
+    covariance.row_mut(0).fill(0.0);
+    covariance.column_mut(0).fill(0.0);
+    covariance[(0, 0)] = 1.0 / weight;
+    Ok(Calibration { ln_scale: Some(ln_scale), covariance, ..calibration.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: Size = Size::new(8, 6);
+    const SPREAD: ScaleSpread = ScaleSpread { frame: 0.3, pixel: 0.4 };
+
+    fn point(metres: f64) -> RangePoint {
+        RangePoint { u_px: 4.0, v_px: 3.0, metres, relative_sigma: 1e-9 }
+    }
+
+    /// Inverse depth: `x + tau = 2` everywhere, half a unit away at scale 1.
+    fn output() -> RelativeDepth {
+        RelativeDepth::new(FRAME, OutputKind::InverseDepth, vec![1.5; 48]).unwrap()
+    }
+
+    #[test]
+    fn where_the_camera_has_no_scale_the_frames_point_gives_it() {
+        let found = frame_scale(&Calibration::from_default_tau(0.5), SPREAD, &output(), FRAME, &[point(4.0)]).unwrap();
+        // 1 / (s 2) = 4.
+        assert!((found.ln_scale.unwrap() - 0.125_f64.ln()).abs() < 1e-9 && (found.ln_scale_sigma() - 0.4).abs() < 1e-9);
+        assert_eq!(found.apply(&output()).unwrap().unit_name(), "metres");
+    }
+
+    #[test]
+    fn cameras_scale_and_frames_point_weigh_by_their_variances() {
+        let mut camera = Calibration { ln_scale: Some(0.0), ..Calibration::from_default_tau(0.5) };
+        camera.covariance[(0, 0)] = 0.07;
+        // The point alone would say -1: metres = e / 2. Variances are 0.07 + 0.09 and 0.16: half each.
+        let found = frame_scale(&camera, SPREAD, &output(), FRAME, &[point(0.5_f64 * 1_f64.exp())]).unwrap();
+        assert!((found.ln_scale.unwrap() + 0.5).abs() < 1e-9, "{found:?}");
+        assert!((found.covariance[(0, 0)] - 0.08).abs() < 1e-9);
+    }
+
+    #[test]
+    fn points_at_infinity_change_nothing_and_bad_ones_are_named() {
+        let camera = Calibration::from_default_tau(-1.5);
+        assert_eq!(frame_scale(&camera, SPREAD, &output(), FRAME, &[point(4.0)]).unwrap(), camera);
+        let error = frame_scale(&camera, SPREAD, &output(), FRAME, &[point(-4.0)]).unwrap_err();
+        assert!(error.to_string().contains("distance"), "{error}");
+    }
+}

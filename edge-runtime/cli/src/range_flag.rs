@@ -1,0 +1,87 @@
+//! `--range [FILE:]U,V,METRES`: a distance that was measured at a pixel.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use fathom_calibration::anchors::range::RangePoint;
+
+/// `--range [FILE:]U,V,METRES`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RangeFlag {
+    frame: Option<String>,
+    point: RangePoint,
+}
+
+/// One sigma of a range finder's distance, relative: small ones state 1 to 3 percent.
+const RANGE_SIGMA: f64 = 0.02;
+
+impl RangeFlag {
+    /// Reads the flag's value.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (frame, numbers) = match text.rsplit_once(':') {
+            Some((frame, numbers)) => (Some(frame.to_owned()), numbers),
+            None => (None, text),
+        };
+        let values: Option<Vec<f64>> = numbers.split(',').map(|part| part.trim().parse().ok().filter(|v: &f64| v.is_finite())).collect();
+        match values.as_deref() {
+            Some(&[u_px, v_px, metres]) => Ok(Self { frame, point: RangePoint { u_px, v_px, metres, relative_sigma: RANGE_SIGMA } }),
+            _ => Err(format!("{text:?} is not U,V,METRES, as in 320,240,1.84")),
+        }
+    }
+
+    /// The frame's name, if one was given.
+    fn frame(&self) -> &str {
+        self.frame.as_deref().unwrap_or("")
+    }
+
+    /// Whether it was measured in the frame at `index`, which is the file `path`.
+    fn belongs_to(&self, index: usize, path: &Path) -> bool {
+        self.frame.as_ref().map_or(index == 0, |name| is_named(path, name))
+    }
+
+    /// Whether its frame is there.
+    fn names_one_of(&self, paths: &[PathBuf]) -> bool {
+        paths.iter().enumerate().any(|(index, path)| self.belongs_to(index, path))
+    }
+}
+
+/// Whether a file is meant by a name: its own, or its whole path.
+pub(crate) fn is_named(path: &Path, name: &str) -> bool {
+    path.file_name().is_some_and(|file| file == name) || path == Path::new(name)
+}
+
+/// Refuses a flag that names none of the pictures.
+pub(crate) fn all_belong(flags: &[RangeFlag], paths: &[PathBuf]) -> anyhow::Result<()> {
+    match flags.iter().find(|flag| !flag.names_one_of(paths)) {
+        Some(unknown) => bail!("--range names the frame {:?}, which is not among the frames", unknown.frame()),
+        None => Ok(()),
+    }
+}
+
+/// Whether something was measured in every picture.
+pub(crate) fn measured_in_all(flags: &[RangeFlag], paths: &[PathBuf]) -> bool {
+    paths.iter().enumerate().all(|(index, path)| flags.iter().any(|flag| flag.belongs_to(index, path)))
+}
+
+/// The points measured in the picture at `index`, which is the file `path`.
+pub(crate) fn points(flags: &[RangeFlag], index: usize, path: &Path) -> Vec<RangePoint> {
+    flags.iter().filter(|flag| flag.belongs_to(index, path)).map(|flag| flag.point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_belongs_to_the_first_frame_or_to_the_one_it_names() {
+        let plain = RangeFlag::parse("320, 240,1.5").unwrap();
+        let named = RangeFlag::parse("b.png:1,2,3").unwrap();
+        let (a, b) = (Path::new("x/a.png"), Path::new("x/b.png"));
+        assert!(plain.belongs_to(0, a) && !plain.belongs_to(1, b));
+        assert!(!named.belongs_to(0, a) && named.belongs_to(1, b));
+        assert!(!named.names_one_of(&[a.to_owned()]));
+        for bad in ["", "1,2", "1,2,x", "1,2,nan", "1,2,3,4"] {
+            assert!(RangeFlag::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
