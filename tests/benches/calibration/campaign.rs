@@ -319,18 +319,18 @@ fn best_tau(kind: OutputKind, frames: &[SeenFrame]) -> f64 {
 }
 
 /// The response over cameras: median, and the spread that the cameras' own noise does not explain.
-pub(crate) fn response(scores: &[Scored]) -> Option<Response> {
-    let kappas: Vec<f64> = scores.iter().filter_map(|s| s.kappa).collect();
+pub(crate) fn response<'a>(scores: impl Iterator<Item = &'a Scored> + Clone) -> Option<Response> {
+    let kappas: Vec<f64> = scores.clone().filter_map(|s| s.kappa).collect();
     let middle = median(kappas.clone())?;
     let spread = 1.4826 * median(kappas.iter().map(|k| (k - middle).abs()).collect())?;
-    let noise = median(scores.iter().filter(|s| s.kappa.is_some()).map(|s| s.kappa_noise).collect())?;
+    let noise = median(scores.filter(|s| s.kappa.is_some()).map(|s| s.kappa_noise).collect())?;
     Some(Response { value: middle, sigma: (spread * spread - noise * noise).max(0.0).sqrt() })
 }
 
 /// How far frames lie from their camera's scale, and pixels from their frame's: robust sigmas over all cameras together.
-pub(crate) fn scale_spread(scores: &[Scored]) -> Option<ScaleSpread> {
-    let sigma =
-        |i: usize| median(scores.iter().flat_map(|s| s.off_scale.iter().map(move |off| off[i].abs())).collect()).map(|m| 1.4826 * m);
+pub(crate) fn scale_spread<'a>(scores: impl Iterator<Item = &'a Scored> + Clone) -> Option<ScaleSpread> {
+    // The median of an absolute normal value is 0.6745 sigma.
+    let sigma = |i: usize| Some(median(scores.clone().flat_map(|s| &s.off_scale).map(|off| off[i].abs()).collect())? / 0.6745);
     Some(ScaleSpread { frame: sigma(0)?, pixel: sigma(1)? })
 }
 

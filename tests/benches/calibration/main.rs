@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! cargo bench -p fathom-tests --bench calibration -- cameras MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- cross   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- kappa   MANIFEST.tsv [--model M.onnx] [--half 1|2] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- focal   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- boot    MANIFEST.tsv [--model M.onnx]
 //! ```
 //! `cameras` scores every camera of a manifest under the card's response: errors before and after, sigmas, focal lengths,
 //! metres. `kappa` measures the response and prints the card's lines; with `--half` it does so on every other camera, so that
-//! `cameras` can score the others under a card that never saw them. `focal` searches the focal length by consistency alone. `boot` times eight frames of 640 x 480.
+//! `cameras` can score the others under a card that never saw them; `cross` does both ways in one run. `focal` searches the focal length by consistency alone. `boot` times eight frames of 640 x 480.
 //! Held-out synthetic cameras: `python -m render test` in `fixtures/train`.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench has a clock and prints")]
@@ -16,13 +17,14 @@
 mod cameras;
 mod campaign;
 mod focal;
+mod halves;
 mod table;
 mod timing;
 mod turns;
 
 use std::path::{Path, PathBuf};
 
-use fathom_core::model::{Response, ScaleSpread};
+use fathom_core::model::{DepthModel, Response, ScaleSpread};
 use fathom_runtime::backend::EngineConfig;
 use fathom_runtime::engine::Engine;
 use fathom_runtime::network::import::ImportOptions;
@@ -38,7 +40,9 @@ struct Arguments {
 
 fn main() {
     let Some(arguments) = arguments() else {
-        println!("usage: calibration cameras|kappa|focal|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]");
+        println!(
+            "usage: calibration cameras|cross|kappa|focal|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]"
+        );
         return;
     };
     let mut engine = open(&arguments.model);
@@ -66,10 +70,22 @@ fn main() {
         focal::print(&searched);
         return;
     }
-    let score = |(i, camera)| campaign::score(&campaign::see(&mut engine, camera, 1000 * i + 7), 99 + i);
-    let scores: Vec<_> = chosen.map(score).collect();
+    let chosen: Vec<_> = chosen.collect();
+    let mut scores: Vec<_> = chosen.iter().map(|(i, camera)| score(&mut engine, *i, camera)).collect();
+    if arguments.command == "cross" {
+        let [even, odd] = [0, 1].map(|rest| halves::card(engine.card(), scores.iter().skip(rest).step_by(2)));
+        println!("kappa {:?} and {:?}, scale spread {:?} and {:?}", even.kappa, odd.kappa, even.scale_spread, odd.scale_spread);
+        scores = chosen
+            .iter()
+            .map(|(i, camera)| {
+                // Each camera under the card of the half that it is not in.
+                let card = if i % 2 == 0 { odd.clone() } else { even.clone() };
+                score(&mut campaign::Carded { model: &mut engine, card }, *i, camera)
+            })
+            .collect();
+    }
     eprintln!();
-    if arguments.command == "cameras" {
+    if arguments.command != "kappa" {
         let kappa = engine.card().kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
         println!("the card says kappa {:.3} +- {:.3}\n", kappa.value, kappa.sigma);
         table::print(&scores);
@@ -78,14 +94,18 @@ fn main() {
     }
 }
 
+fn score(model: &mut dyn DepthModel, i: u64, camera: &cameras::CameraFrames) -> campaign::Scored {
+    campaign::score(&campaign::see(model, camera, 1000 * i + 7), 99 + i)
+}
+
 /// What the card should say, measured on these cameras.
 fn card_lines(scores: &[campaign::Scored]) {
-    if let Some(Response { value, sigma }) = campaign::response(scores) {
+    if let Some(Response { value, sigma }) = campaign::response(scores.iter()) {
         // Quartiles of a normal distribution lie 0.6745 sigma from its middle.
         println!("fathom.kappa            {value:.3}");
         println!("fathom.kappa_quartiles  {:.3},{:.3}", value - 0.6745 * sigma, value + 0.6745 * sigma);
     }
-    if let Some(ScaleSpread { frame, pixel }) = campaign::scale_spread(scores) {
+    if let Some(ScaleSpread { frame, pixel }) = campaign::scale_spread(scores.iter()) {
         println!("fathom.scale_spread     {frame:.3},{pixel:.3}");
     }
     for (i, name) in ["yaw", "pitch"].iter().enumerate() {
@@ -107,7 +127,7 @@ fn open(model: &Path) -> Engine {
 fn arguments() -> Option<Arguments> {
     // Cargo passes `--bench` to every bench.
     let mut given = std::env::args().skip(1).filter(|a| a != "--bench");
-    let command = given.next().filter(|c| ["cameras", "kappa", "focal", "boot"].contains(&c.as_str()))?;
+    let command = given.next().filter(|c| ["cameras", "cross", "kappa", "focal", "boot"].contains(&c.as_str()))?;
     let manifest = PathBuf::from(given.next()?);
     let model = fathom_tests::require::fixture("models/fathom-small.int8.onnx");
     let mut arguments = Arguments { command, manifest, model, least: 3, half: None, cameras: usize::MAX };

@@ -43,7 +43,7 @@ pub(crate) fn print(scores: &[Scored]) {
         show("  share within 1 sigma", coverage(&claims, 1.0));
         show("  share within 2 sigma", coverage(&claims, 2.0));
     }
-    if let Some(ScaleSpread { frame, pixel }) = scale_spread(scores) {
+    if let Some(ScaleSpread { frame, pixel }) = scale_spread(scores.iter()) {
         println!("scale of frames about their camera's, of pixels about their frame's (1 sigma of ln): {frame:.3}, {pixel:.3}");
     }
     focal_lengths(scores);

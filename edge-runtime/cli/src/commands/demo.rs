@@ -76,6 +76,7 @@ struct CalibrationFound {
     tau_sigma: Option<f64>,
     focal_px: Option<f64>,
     scale: Option<f64>,
+    scale_sigma: Option<f64>,
     network_runs: usize,
     reasons: Vec<String>,
 }
@@ -168,6 +169,7 @@ impl CalibrationFound {
             tau_sigma: Some(found.tau_sigma()).filter(|sigma| sigma.is_finite()),
             focal_px: found.camera.map(|camera| camera.fx_px),
             scale: found.ln_scale.map(f64::exp),
+            scale_sigma: found.ln_scale.map(|ln_scale| ln_scale.exp() * found.ln_scale_sigma()),
             network_runs: outcome.network_runs,
             reasons: outcome.reasons.iter().map(ToString::to_string).collect(),
         }
@@ -178,11 +180,15 @@ impl Report for DemoReport {
     fn text(&self) -> String {
         let device = self.adapter.as_deref().unwrap_or(self.backend);
         let found = &self.calibration;
+        let scale = match (found.scale, found.scale_sigma) {
+            (Some(scale), Some(sigma)) => format!("metres to {:.0}%", 100.0 * sigma / scale),
+            _ => "no metres".into(),
+        };
         let sigma = found.tau_sigma.map_or_else(|| "sigma unknown".into(), |sigma| format!("+- {sigma:.3}"));
         let mut lines = vec![
             format!("Network: {} on {device} through {} ({}).", self.model, self.executor, self.reason),
             format!(
-                "Calibration from {} frames, a data-sheet focal length and {} range readings: {}, shift {:.3} ({sigma}), {} runs of the network.",
+                "Calibration from {} frames, a data-sheet focal length and {} range readings: {}, shift {:.3} ({sigma}), {scale}, {} runs of the network.",
                 self.images.len(),
                 RANGES.len(),
                 found.state,

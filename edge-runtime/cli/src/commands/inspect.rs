@@ -73,6 +73,8 @@ struct CardReport {
     train_fov_deg: Option<(f64, f64)>,
     kappa: Option<f64>,
     default_tau: f64,
+    /// One sigma of ln scale: of frames about their camera, of pixels about their frame.
+    scale_spread: Option<(f64, f64)>,
     licence: Option<String>,
 }
 
@@ -140,6 +142,7 @@ impl CardReport {
             fov_output: card.fov_output,
             train_fov_deg: card.train_fov_deg,
             kappa: card.kappa.map(|kappa| kappa.value),
+            scale_spread: card.scale_spread.map(|spread| (spread.frame, spread.pixel)),
             default_tau: card.default_tau,
             licence: card.licence,
         }
@@ -160,6 +163,13 @@ impl Report for InspectReport {
             ),
             format!("  output   {}, default shift {}", card.output_kind, card.default_tau),
             format!("  kappa    {}", number(card.kappa, 2)),
+            format!(
+                "  scale    {}",
+                card.scale_spread.map_or_else(
+                    || "spread never measured".into(),
+                    |(frame, pixel)| { format!("frames lie {frame:.2}, pixels {pixel:.2} off it (1 sigma of ln)") }
+                )
+            ),
             format!("  licence  {}", known(&card.licence)),
             String::new(),
         ];
