@@ -5,12 +5,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use fathom_core::frame::{Frame, PixelFormat, Size};
 use fathom_gpu::Gpu;
 use fathom_gpu::cache::Start;
 use fathom_runtime::network::gpu::{GpuExecutor, GpuOptions, Tactic};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
+use crate::frames::{card, pixels};
 use crate::{embedded, on, picture};
 
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
@@ -64,14 +66,20 @@ fn tuned(gpu: Arc<Gpu>) {
 }
 
 fn split(gpu: Arc<Gpu>) {
-    let image = picture(&embedded(), 4);
+    let size = Size::new(320, 240);
+    let bytes = pixels(size, PixelFormat::Yuyv, 4);
+    let frame = Frame::packed(&bytes, size, PixelFormat::Yuyv).unwrap();
     let mut whole = with(&gpu, None);
-    let options = GpuOptions { work_per_dispatch: 1 << 20, ..GpuOptions::default() };
-    let mut parts = GpuExecutor::with_options(embedded(), gpu, options).unwrap();
-    assert!(parts.dispatches() > whole.dispatches() + 100, "{}", parts.dispatches());
-    // What is left is one row of workgroups: 8 rows of the widest map.
-    assert!(parts.most_work() <= whole.most_work() / 4, "{} of {}", parts.most_work(), whole.most_work());
-    assert_eq!(parts.run(&image).unwrap(), whole.run(&image).unwrap());
+    let expected = whole.run_frame(&frame, &card(), &mut || ()).unwrap();
+    // The first leaves rows of workgroups together, the second hardly any two workgroups.
+    for (bound, more) in [(1 << 20, 100), (1 << 14, 1000)] {
+        assert!(whole.most_work() > bound, "{} is no work for this test", whole.most_work());
+        let options = GpuOptions { work_per_dispatch: bound, ..GpuOptions::default() };
+        let mut parts = GpuExecutor::with_options(embedded(), Arc::clone(&gpu), options).unwrap();
+        assert_eq!(parts.run_frame(&frame, &card(), &mut || ()).unwrap(), expected, "in parts of {bound}");
+        assert!(parts.most_work() <= bound, "{} in parts of {bound}", parts.most_work());
+        assert!(parts.frame_dispatches() > whole.frame_dispatches() + more, "{}", parts.frame_dispatches());
+    }
 }
 
 /// Small boards lose a device that one dispatch holds for about a second. A kernel that reaches a tenth of the arithmetic that the

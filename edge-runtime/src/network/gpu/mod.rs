@@ -255,11 +255,11 @@ impl GpuExecutor {
         self.dispatches() + self.loaded.camera.as_ref().map_or(0, Camera::dispatches)
     }
 
-    /// Most work of one of the network's dispatches: multiply-accumulates or elements. Above [`GpuOptions::work_per_dispatch`] only
-    /// where one row of workgroups holds more.
+    /// Most work of one dispatch, those around a camera frame included: multiply-accumulates or elements. Never above
+    /// [`GpuOptions::work_per_dispatch`]; a dispatch of a single workgroup, which nothing splits, does not count.
     #[must_use]
-    pub const fn most_work(&self) -> u64 {
-        self.loaded.frame.most_work()
+    pub fn most_work(&self) -> u64 {
+        self.loaded.frame.most_work().max(self.loaded.camera.as_ref().map_or(0, Camera::most_work))
     }
 
     /// Bytes on the device: arena and constants.
