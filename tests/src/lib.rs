@@ -10,6 +10,7 @@ pub mod cases;
 pub mod fixtures;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod graphs;
 pub mod onnxruntime;
 pub mod oracle;
 pub mod photographs;
