@@ -84,10 +84,9 @@ impl Buffer {
     }
 
     fn make(gpu: &Gpu, descriptor: wgpu::BufferDescriptor<'_>) -> Result<Self> {
-        let (label, bytes, usage) = (descriptor.label.unwrap_or_default(), descriptor.size, descriptor.usage);
-        let limits = gpu.limits();
-        let bindable = usage.contains(wgpu::BufferUsages::STORAGE);
-        let limit_bytes = if bindable { limits.buffer_bytes.min(limits.binding_bytes) } else { limits.buffer_bytes };
+        let (label, bytes) = (descriptor.label.unwrap_or_default(), descriptor.size);
+        // What a kernel binds of it may be smaller still: the recorder looks at that.
+        let limit_bytes = gpu.limits().buffer_bytes;
         if bytes > limit_bytes {
             return Err(Error::OutOfMemory { what: label.to_owned(), needed_bytes: bytes, limit_bytes });
         }

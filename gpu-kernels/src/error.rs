@@ -29,7 +29,7 @@ pub enum Error {
         message: String,
     },
     /// A buffer did not fit.
-    #[error("{what} needs {needed_bytes} bytes, the device allows {limit_bytes}")]
+    #[error("{what} needs {needed_bytes} bytes, {}", allowance(*limit_bytes))]
     OutOfMemory {
         /// The buffer.
         what: String,
@@ -86,4 +86,21 @@ pub enum Error {
         /// Bytes asked for.
         expected: u64,
     },
+}
+
+/// What a device allows, in words.
+fn allowance(limit_bytes: u64) -> String {
+    if limit_bytes == 0 { "the device ran out of memory".to_owned() } else { format!("the device allows {limit_bytes}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_from_memory_that_is_not_allowed() {
+        let error = |limit_bytes| Error::OutOfMemory { what: "arena".into(), needed_bytes: 9000, limit_bytes }.to_string();
+        assert_eq!(error(4096), "arena needs 9000 bytes, the device allows 4096");
+        assert_eq!(error(0), "arena needs 9000 bytes, the device ran out of memory");
+    }
 }

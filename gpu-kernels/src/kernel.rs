@@ -137,40 +137,6 @@ impl Launch {
         self.constants.push((name, value.into()));
         self
     }
-
-    /// Splits into launches of at most `limit` work each, so that no single dispatch holds the device for long.
-    ///
-    /// Splits along the workgroups' y axis, whose origin kernels take from their field `origin_y`. A kernel without that
-    /// field, and a single row of workgroups, stay whole.
-    #[must_use]
-    pub fn split(self, limit: u64) -> Vec<Self> {
-        let rows = self.workgroups[1];
-        let Some(field) = self.kernel.params.fields.iter().find(|field| field.name == "origin_y") else { return vec![self] };
-        let parts = self.work.div_ceil(limit.max(1)).clamp(1, u64::from(rows.max(1)));
-        let rows_each = u64::from(rows).div_ceil(parts) as u32;
-        if parts == 1 || rows_each == 0 {
-            return vec![self];
-        }
-        (0..rows.div_ceil(rows_each))
-            .map(|part| {
-                let origin = part * rows_each;
-                let mut launch = self.clone();
-                launch.params[field.offset..field.offset + 4].copy_from_slice(&origin.to_ne_bytes());
-                launch.workgroups[1] = rows_each.min(rows - origin);
-                launch.work = self.work * u64::from(launch.workgroups[1]) / u64::from(rows);
-                launch
-            })
-            .collect()
-    }
-}
-
-/// Workgroups of `size` invocations for `count` items, as a plane that no device finds too wide. Kernels number the items
-/// `(group.y * groups.x + group.x) * size + local.x`.
-#[must_use]
-pub const fn linear(count: usize, size: u32) -> [u32; 3] {
-    let groups = (count as u64).div_ceil(size as u64);
-    let wide = if groups < 32_768 { groups } else { 32_768 };
-    if wide == 0 { [0, 1, 1] } else { [wide as u32, groups.div_ceil(wide) as u32, 1] }
 }
 
 #[cfg(test)]
@@ -199,15 +165,5 @@ mod tests {
         let expected = [("width", 0, 4), ("origin_y", 4, 4), ("scale", 8, 8)];
         assert_eq!(KERNEL.params.fields.iter().map(|f| (f.name, f.offset, f.bytes)).collect::<Vec<_>>(), expected);
         assert_eq!(KERNEL.params.bytes, 16);
-    }
-
-    #[test]
-    fn a_split_covers_every_row_once_and_stays_below_the_bound() {
-        let launch = Launch::new(&KERNEL, &Params { width: 3, origin_y: 0, scale: [1.0; 2] }, [2, 7, 1], vec![], 700);
-        let parts = launch.split(250);
-        let rows: Vec<(u32, u32)> = parts.iter().map(|p| (bytemuck::pod_read_unaligned(&p.params[4..8]), p.workgroups[1])).collect();
-        assert_eq!(rows, [(0, 3), (3, 3), (6, 1)]);
-        assert_eq!(parts.iter().map(|p| p.work).sum::<u64>(), 700);
-        assert_eq!(parts[0].clone().split(10_000).len(), 1);
     }
 }

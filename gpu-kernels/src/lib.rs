@@ -14,6 +14,7 @@ pub mod nn;
 pub mod read_back;
 pub mod recorder;
 pub mod splat;
+pub mod split;
 mod trusted;
 pub mod upload;
 

@@ -52,12 +52,16 @@ impl Recorder {
             let (got, expected) = (bindings.len() as u64, launch.bytes.len() as u64);
             return Err(Error::Length { what: "list of bindings", got, expected });
         }
+        let limits = gpu.limits();
         for (slice, &expected) in bindings.iter().zip(&launch.bytes) {
             if slice.bytes < expected {
                 return Err(Error::Length { what: launch.kernel.name, got: slice.bytes, expected });
             }
+            if slice.bytes > limits.binding_bytes {
+                let (needed, limit) = (slice.bytes, limits.binding_bytes);
+                return Err(Error::Limit { kernel: launch.kernel.name, what: "bytes in one binding", needed, limit });
+            }
         }
-        let limits = gpu.limits();
         let largest = launch.workgroups.iter().copied().max().unwrap_or(0);
         if largest > limits.workgroups {
             let (needed, limit) = (u64::from(largest), u64::from(limits.workgroups));
@@ -85,7 +89,8 @@ impl Recorder {
     /// [`Error::OutOfMemory`], or [`Error::Refused`] if bindings do not fit the kernels.
     pub fn finish(self, gpu: &Gpu) -> Result<Frame> {
         let params = Buffer::uniform(gpu, &self.params)?;
-        let most_work = self.steps.iter().map(|step| step.work).max().unwrap_or(0);
+        let divisible = self.steps.iter().filter(|step| step.workgroups.iter().product::<u32>() > 1);
+        let most_work = divisible.map(|step| step.work).max().unwrap_or(0);
         let dispatches = self.steps.into_iter().map(|step| {
             let uniform = wgpu::BufferBinding {
                 buffer: &params.raw,
@@ -115,7 +120,7 @@ impl Frame {
         self.dispatches.len()
     }
 
-    /// Most work of one dispatch: multiply-accumulates or, where there are none, elements.
+    /// Most work of one dispatch of more than one workgroup: multiply-accumulates or, where there are none, elements.
     #[must_use]
     pub const fn most_work(&self) -> u64 {
         self.most_work

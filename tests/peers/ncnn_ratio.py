@@ -6,8 +6,8 @@
     .venv/bin/python tests/peers/ncnn_ratio.py NETWORK.onnx NETWORK.int8.onnx [--output NAME] [--adapter llvmpipe]
 
 Without files: the embedded network. Both take turns, so that what else the machine does falls on both; the least time of all
-rounds counts. Fathom's time is a whole frame of the network's own size (upload, preprocessing, network, depth read back), ncnn's
-the network alone, with its input ready in memory. The Vulkan loader's VK_DRIVER_FILES picks the device for both where there are several.
+rounds counts. Fathom's time is a whole frame (upload, preprocessing, network, depth read back), of the network's own size or of
+--frame, which is then resampled too; ncnn's is the network alone, with its input ready in memory. The Vulkan loader's VK_DRIVER_FILES picks the device for both where there are several.
 """
 import argparse
 import json
@@ -56,10 +56,10 @@ class Ncnn:
         return min(times[1:])
 
 
-def picture(shape, path):
-    """A picture of the network's own size, as a file that Fathom reads."""
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape[2:], 3), np.uint8)
-    path.write_bytes(b"P6\n%d %d\n255\n" % (shape[3], shape[2]) + pixels.tobytes())
+def picture(width, height, path):
+    """A picture as a file that Fathom reads."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + pixels.tobytes())
     return path
 
 
@@ -77,6 +77,7 @@ def main():
     parser.add_argument("int8", nargs="?", default=MODELS / "fathom-small.int8.onnx", type=Path)
     parser.add_argument("--output", help="the fp32 file's depth output, if it is not the first")
     parser.add_argument("--card", default="", help="options for fathom where the int8 file holds no card, in one argument")
+    parser.add_argument("--frame", help="width and height of Fathom's frames, as 640x480; the network's own if left out")
     parser.add_argument("--adapter", default="llvmpipe", help="part of the device's name")
     parser.add_argument("--program", default=Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "fathom")
     parser.add_argument("--rounds", type=int, default=5)
@@ -84,7 +85,8 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         peer = Ncnn(args.fp32, args.output, folder)
-        image = picture(peer.shape, Path(folder) / "frame.ppm")
+        width, height = map(int, args.frame.split("x")) if args.frame else peer.shape[:1:-1]
+        image = picture(width, height, Path(folder) / "frame.ppm")
         ours, theirs = [], []
         for turn in range(args.rounds):
             ms, device = fathom(args.program, args.int8, image, args.card.split(), args.adapter, args.runs)

@@ -1,5 +1,6 @@
 //! The networks that users bring (`fixtures/networks/make.py`), fp32 and QDQ: imported, planned, run on the CPU and the GPU,
-//! and held to onnxruntime. Ignored, visibly, where they have not been made.
+//! and held to onnxruntime. Ignored, visibly, where they have not been made; `FATHOM_FAMILY_TESTS=required` insists on those that are
+//! made and run in a minute.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,17 +16,25 @@ use fathom_tests::fixtures;
 use fathom_tests::onnxruntime::{self, Optimisation};
 use fathom_tests::require::{self, Missing};
 
-const NETWORKS: [&str; 6] =
-    ["fastdepth", "midas-v21-small", "lite-mono", "leres-resnet50", "depth-anything-v2-small-252x252", "depth-anything-v2-small-518x392"];
+/// Each with whether it is small enough for every run of the suites.
+const NETWORKS: [(&str, bool); 6] = [
+    ("fastdepth", true),
+    ("midas-v21-small", true),
+    ("lite-mono", true),
+    ("depth-anything-v2-small-252x252", true),
+    ("leres-resnet50", false),
+    ("depth-anything-v2-small-518x392", false),
+];
 
 fn main() -> ExitCode {
     let python = require::onnxruntime();
     #[cfg(feature = "gpu")]
     let gpu = fathom_tests::gpu::open();
     let mut cases = Vec::new();
-    for name in NETWORKS {
+    for (name, is_small) in NETWORKS {
         for (form, check) in [("fp32", floats as fn(&Answers)), ("qdq", bytes)] {
-            let file = generated(&if form == "fp32" { format!("{name}.onnx") } else { format!("{name}.{form}.onnx") });
+            let file = if form == "fp32" { format!("{name}.onnx") } else { format!("{name}.{form}.onnx") };
+            let file = generated(&file, is_small && require::insisted("FATHOM_FAMILY_TESTS"));
             let path = file.clone().ok();
             let imported = move || drop(load(&path.expect("run without its file")));
             cases.push(Case::new(format!("{name}_in_{form}_imports_and_plans"), imported).needs(&file));
@@ -53,13 +62,9 @@ const SPREAD: f32 = 1.3;
 /// What is left where onnxruntime agrees with itself: one byte in a hundred rounds the other way.
 const ROUNDING: f32 = 5e-4;
 
-fn generated(file: &str) -> Result<PathBuf, Missing> {
+fn generated(file: &str, required: bool) -> Result<PathBuf, Missing> {
     let path = require::fixture("networks/generated").join(file);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(Missing { why: format!("{file} has not been made by fixtures/networks/make.py"), required: false })
-    }
+    if path.exists() { Ok(path) } else { Err(Missing { why: format!("{file} has not been made by fixtures/networks/make.py"), required }) }
 }
 
 fn load(path: &Path) -> (Model, Arc<Plan>) {

@@ -1,8 +1,9 @@
 //! Depth as it leaves the device: dense floats with an affine map laid on them.
 
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
 use crate::nn::Operand;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -16,13 +17,14 @@ pub struct Params {
     source_zero: i32,
     scale: f32,
     shift: f32,
+    first_group: u32,
 }
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel {
     name: "image/affine",
     wgsl: include_str!("affine.wgsl"),
-    params: layout_of!(Params { rows, channels, source_start, source_pitch, source_scale, source_zero, scale, shift }),
+    params: layout_of!(Params { rows, channels, source_start, source_pitch, source_scale, source_zero, scale, shift, first_group }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
     needs: &[],
     // A sum and a product, which a device may fuse: 1 ULP of each, of operands up to a few times the result.
@@ -56,6 +58,7 @@ pub fn prepare(affine: Affine, rows: usize, channels: usize, source: &Operand) -
         source_zero: source.zero(),
         scale: affine.scale,
         shift: affine.shift,
+        first_group: 0,
     };
     let bytes = vec![source.rows_bytes(rows, channels), 4 * count as u64];
     Launch::new(&KERNEL, &params, linear(count, WG), bytes, count as u64).with("WG", WG).with("SOURCE", source.code())

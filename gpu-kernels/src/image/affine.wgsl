@@ -12,6 +12,7 @@ struct Params {
     source_zero: i32,
     scale: f32,
     shift: f32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -39,7 +40,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     if i >= params.rows * params.channels {
         return;
     }

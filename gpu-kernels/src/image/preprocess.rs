@@ -22,16 +22,16 @@ pub struct Params {
     target_start: u32,
     target_pitch: u32,
     mean: [f32; 3],
-    origin_y: u32,
+    origin_x: u32,
     deviation: [f32; 3],
-    reserved: u32,
+    origin_y: u32,
 }
 
 /// The kernel. Its first binding is the frame, as [`pieces`] lay it out.
 pub const KERNEL: Kernel = Kernel {
     name: "image/preprocess",
     wgsl: include_str!("preprocess.wgsl"),
-    params: layout_of!(Params { frame, output, row_words, rows_start, target_start, target_pitch, mean, origin_y, deviation, reserved }),
+    params: layout_of!(Params { frame, output, row_words, rows_start, target_start, target_pitch, mean, origin_x, deviation, origin_y }),
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite],
     needs: &[],
     // Bytes are exact. Floats: three divisions of 2.5 ULP and a difference whose operands are of the size of 1 / std.
@@ -91,9 +91,9 @@ pub fn prepare(form: FrameForm, card: &ModelCard, quant: Option<QuantParams>, ta
         target_start: target.start,
         target_pitch: target.pitch,
         mean: card.mean,
-        origin_y: 0,
+        origin_x: 0,
         deviation: card.std,
-        reserved: 0,
+        origin_y: 0,
     };
     let constants: Vec<Vec<u8>> = [taps, thresholds].iter().map(|words| bytemuck::cast_slice(words).to_vec()).collect();
     let words = if quant.is_some() { 1 } else { 4 };

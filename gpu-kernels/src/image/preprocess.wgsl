@@ -12,9 +12,9 @@ struct Params {
     target_start: u32,       // words
     target_pitch: u32,       // words a pixel
     mean: vec3f,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
     deviation: vec3f,
-    reserved: u32,
+    origin_y: u32,
 }
 
 override WG_X: u32 = 8u;
@@ -101,7 +101,7 @@ fn byte_of(shade: u32, channel: u32) -> u32 {
 
 @compute @workgroup_size(WG_X, WG_Y)
 fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
-    let x = group.x * WG_X + local.x;
+    let x = (group.x + params.origin_x) * WG_X + local.x;
     let y = (group.y + params.origin_y) * WG_Y + local.y;
     if x >= params.output.y || y >= params.output.x {
         return;

@@ -3,9 +3,10 @@
 use fathom_core::ops::nn::elementwise::{Binary, Broadcast};
 
 use super::Operand;
-use super::byte_pair::in_quads;
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use super::quads::Quads;
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -26,7 +27,7 @@ pub struct Params {
     target_scale: f32,
     low: f32,
     high: f32,
-    reserved: u32,
+    first_group: u32,
 }
 
 /// The kernel.
@@ -49,7 +50,7 @@ pub const KERNEL: Kernel = Kernel {
         target_scale,
         low,
         high,
-        reserved,
+        first_group,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite, Access::ReadWrite],
     needs: &[],
@@ -57,11 +58,12 @@ pub const KERNEL: Kernel = Kernel {
     tolerance: Tolerance { abs: 1e-6, rel: 1e-5 },
 };
 
-/// The launch; `range` clamps the result. Of the operands, only `start` and `quant` matter: strides are the axes'. `None` if an
-/// operand's last axis is neither dense nor broadcast.
+/// The launch; `range` clamps the result. Of the operands, only `start` and `quant` matter: strides are the axes'. `None` if elements
+/// of the result share a quad that no single invocation writes.
 #[must_use]
 pub fn prepare(function: Binary, axes: &Broadcast, range: [f32; 2], a: &Operand, b: &Operand, target: &Operand) -> Option<Launch> {
-    let axes = in_quads(axes)?;
+    let quads = Quads::of(axes)?;
+    let axes = &quads.axes;
     let params = Params {
         shape: axes.shape.map(|extent| extent as u32),
         a_strides: axes.a.map(|stride| stride as u32),
@@ -78,16 +80,19 @@ pub fn prepare(function: Binary, axes: &Broadcast, range: [f32; 2], a: &Operand,
         target_scale: target.scale(),
         low: range[0],
         high: range[1],
-        reserved: 0,
+        first_group: 0,
     };
     let bytes =
         vec![a.binding_bytes(axes.extent(&axes.a)), b.binding_bytes(axes.extent(&axes.b)), target.binding_bytes(axes.extent(&axes.out))];
-    let count = axes.shape[..3].iter().product::<usize>() * axes.shape[3].div_ceil(4);
+    let count = quads.invocations();
     let launch = Launch::new(&KERNEL, &params, linear(count, WG), bytes, count as u64)
         .with("WG", WG)
         .with("A", a.code())
         .with("B", b.code())
         .with("TARGET", target.code())
+        .with("EACH", quads.each as u32)
+        .with("A_FORM", quads.forms[0].code())
+        .with("B_FORM", quads.forms[1].code())
         .with("FUNCTION", code(function));
     Some(launch)
 }

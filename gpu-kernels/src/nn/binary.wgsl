@@ -1,10 +1,11 @@
 // Two operands, broadcast, floats on the inside. Twin of core/src/ops/nn/elementwise.rs: change them in one commit.
 //
-// One invocation handles four elements of the last axis. Operands and result are f32 or quantized bytes.
+// One invocation handles four elements of the last axis, or one where those of the result lie apart. Operands and result are f32
+// or quantized bytes. Forms, as quads.rs says: 0 a whole quad, 1 one element for all, 2 elements a stride apart.
 
 struct Params {
     shape: vec4u,            // of the result
-    a_strides: vec4u,        // elements; the last is 1, or 0 to broadcast
+    a_strides: vec4u,        // elements; 0 to broadcast
     b_strides: vec4u,
     out_strides: vec4u,
     a_start: u32,            // elements
@@ -18,13 +19,16 @@ struct Params {
     target_scale: f32,
     low: f32,                // range of the result
     high: f32,
-    reserved: u32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
 override A: u32 = 0u;        // elements: 0 f32, 1 u8, 2 i8
 override B: u32 = 0u;
 override TARGET: u32 = 0u;
+override EACH: u32 = 4u;     // elements of an invocation
+override A_FORM: u32 = 0u;
+override B_FORM: u32 = 0u;
 override FUNCTION: u32 = 0u; // as `code` of binary.rs says
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,28 +43,51 @@ fn steps(word: u32, signed: bool) -> vec4i {
     return vec4i(unpack4xU8(word));
 }
 
-fn load_a(element: u32) -> vec4f {
-    let broadcast = params.a_strides.w == 0u;
-    if A == 0u {
-        if broadcast {
-            return vec4f(bitcast<f32>(a[element]));
-        }
-        return bitcast<vec4f>(vec4u(a[element], a[element + 1u], a[element + 2u], a[element + 3u]));
-    }
-    let four = params.a_scale * vec4f(steps(a[element >> 2u], A == 2u) - vec4i(params.a_zero));
-    return select(four, vec4f(four[element & 3u]), broadcast);
+// How far each of four elements is from the first: no farther than the last that is there.
+fn steps_of(used: u32) -> vec4u {
+    return min(vec4u(0u, 1u, 2u, 3u), vec4u(used - 1u));
 }
 
-fn load_b(element: u32) -> vec4f {
-    let broadcast = params.b_strides.w == 0u;
+fn one_a(element: u32) -> f32 {
+    if A == 0u {
+        return bitcast<f32>(a[element]);
+    }
+    return params.a_scale * f32(steps(a[element >> 2u], A == 2u)[element & 3u] - params.a_zero);
+}
+
+fn load_a(element: u32, used: u32) -> vec4f {
+    if A_FORM == 1u {
+        return vec4f(one_a(element));
+    }
+    if A_FORM == 2u {
+        let at = vec4u(element) + steps_of(used) * params.a_strides.w;
+        return vec4f(one_a(at.x), one_a(at.y), one_a(at.z), one_a(at.w));
+    }
+    if A == 0u {
+        return bitcast<vec4f>(vec4u(a[element], a[element + 1u], a[element + 2u], a[element + 3u]));
+    }
+    return params.a_scale * vec4f(steps(a[element >> 2u], A == 2u) - vec4i(params.a_zero));
+}
+
+fn one_b(element: u32) -> f32 {
     if B == 0u {
-        if broadcast {
-            return vec4f(bitcast<f32>(b[element]));
-        }
+        return bitcast<f32>(b[element]);
+    }
+    return params.b_scale * f32(steps(b[element >> 2u], B == 2u)[element & 3u] - params.b_zero);
+}
+
+fn load_b(element: u32, used: u32) -> vec4f {
+    if B_FORM == 1u {
+        return vec4f(one_b(element));
+    }
+    if B_FORM == 2u {
+        let at = vec4u(element) + steps_of(used) * params.b_strides.w;
+        return vec4f(one_b(at.x), one_b(at.y), one_b(at.z), one_b(at.w));
+    }
+    if B == 0u {
         return bitcast<vec4f>(vec4u(b[element], b[element + 1u], b[element + 2u], b[element + 3u]));
     }
-    let four = params.b_scale * vec4f(steps(b[element >> 2u], B == 2u) - vec4i(params.b_zero));
-    return select(four, vec4f(four[element & 3u]), broadcast);
+    return params.b_scale * vec4f(steps(b[element >> 2u], B == 2u) - vec4i(params.b_zero));
 }
 
 // Stores four values of which `used` carry something; the others become 0.
@@ -108,16 +135,17 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
-    let quads = (params.shape.w + 3u) / 4u;
-    let row = i / quads;
-    let first = 4u * (i % quads);
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
+    let runs = (params.shape.w + EACH - 1u) / EACH;
+    let row = i / runs;
+    let first = EACH * (i % runs);
     let index = vec4u(row / (params.shape.z * params.shape.y), row / params.shape.z % params.shape.y, row % params.shape.z, first);
     if index.x >= params.shape.x {
         return;
     }
-    let x = load_a(params.a_start + dot(index, params.a_strides));
-    let y = load_b(params.b_start + dot(index, params.b_strides));
+    let used = min(EACH, params.shape.w - first);
+    let x = load_a(params.a_start + dot(index, params.a_strides), used);
+    let y = load_b(params.b_start + dot(index, params.b_strides), used);
     let result = min(max(apply(x, y), vec4f(params.low)), vec4f(params.high));
-    store(params.out_start + dot(index, params.out_strides), result, params.shape.w - first);
+    store(params.out_start + dot(index, params.out_strides), result, used);
 }

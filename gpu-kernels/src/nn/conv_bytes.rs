@@ -37,7 +37,9 @@ pub struct Params {
     tables: u32,
     low_real: f32,
     high_real: f32,
+    origin_x: u32,
     origin_y: u32,
+    origin_z: u32,
     reserved: u32,
 }
 
@@ -66,7 +68,9 @@ const LAYOUT: Layout = layout_of!(Params {
     tables,
     low_real,
     high_real,
+    origin_x,
     origin_y,
+    origin_z,
     reserved,
 });
 
@@ -144,7 +148,9 @@ impl Sums<'_> {
             tables,
             low_real,
             high_real,
+            origin_x: 0,
             origin_y: 0,
+            origin_z: 0,
             reserved: 0,
         };
         let constants = vec![self.weights, self.finish.columns(blocks, &self.correction), table_bytes];

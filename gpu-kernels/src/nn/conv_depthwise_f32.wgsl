@@ -30,7 +30,9 @@ struct Params {
     high: f32,
     then_low: f32,           // range behind the residual
     then_high: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
 }
 
 override WG_X: u32 = 8u;
@@ -102,12 +104,13 @@ fn finish(sum: vec4f, block: u32, pixel: u32) {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     // Neighbouring invocations take neighbouring channels.
     let at = group.x * WG_X + local.x;
     let block = at % params.blocks;
     let x = at / params.blocks;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let y = group.y * WG_Y + local.y;
     if x >= params.output.y || y >= params.output.x {
         return;
     }

@@ -29,7 +29,9 @@ struct Params {
     tables: u32,             // 256-byte tables: none, one, or one per channel
     low_real: f32,
     high_real: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
     reserved: u32,
 }
 
@@ -120,9 +122,10 @@ fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     let x = (group.x * WG_X + local.x) * 4u;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let y = group.y * WG_Y + local.y;
     let block = group.z * 2u;
     if x >= params.output.y || y >= params.output.x {
         return;

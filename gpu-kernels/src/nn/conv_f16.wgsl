@@ -34,7 +34,9 @@ struct Params {
     high: f32,
     then_low: f32,           // range behind the residual
     then_high: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
 }
 
 override WG_X: u32 = 8u;
@@ -114,9 +116,10 @@ fn tap(row: i32, column: i32, quad: u32) -> vec4<f16> {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     let x = (group.x * WG_X + local.x) * 4u;
-    let y = (group.y + params.origin_y) * WG_Y + local.y;
+    let y = group.y * WG_Y + local.y;
     let block = group.z;
     if x >= params.output.y || y >= params.output.x {
         return;

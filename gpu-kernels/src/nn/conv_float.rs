@@ -39,7 +39,9 @@ pub struct Params {
     high: f32,
     then_low: f32,
     then_high: f32,
+    origin_x: u32,
     origin_y: u32,
+    origin_z: u32,
 }
 
 const LAYOUT: Layout = layout_of!(Params {
@@ -70,7 +72,9 @@ const LAYOUT: Layout = layout_of!(Params {
     high,
     then_low,
     then_high,
+    origin_x,
     origin_y,
+    origin_z,
 });
 
 /// A kernel with these parameters; its bindings are source, weights, bias, residual and target.
@@ -140,7 +144,9 @@ impl Sums<'_> {
             high: numbers.high,
             then_low: numbers.then_low,
             then_high: numbers.then_high,
+            origin_x: 0,
             origin_y: 0,
+            origin_z: 0,
         };
         let pixels = self.output.height * self.output.width;
         let constants = vec![self.weights, self.finish.bias(blocks)];

@@ -34,7 +34,9 @@ struct Params {
     tables: u32,             // 256-byte tables: none, one, or one per channel
     low_real: f32,
     high_real: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
     reserved: u32,
 }
 
@@ -147,9 +149,10 @@ fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     let x = group.x * 32u;
-    let y = group.y + params.origin_y;
+    let y = group.y;
     let chunks = (params.words + 3u) / 4u;
     var w = group.z * params.kernel.x * params.kernel.y * chunks * 32u;
     var sum00 = coop_mat16x16<f32, C>();

@@ -30,7 +30,7 @@ struct Params {
     high: i32,
     tables: u32,             // 256-byte tables: none, one, or one per channel
     flip: u32,               // 0x80808080 for unsigned bytes in between, else 0
-    origin_y: u32,           // first row of workgroups
+    origin_y: u32,           // first workgroup
     reserved: u32,
 }
 

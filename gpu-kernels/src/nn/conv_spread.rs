@@ -34,7 +34,9 @@ pub struct Params {
     tables: u32,
     low_real: f32,
     high_real: f32,
+    origin_x: u32,
     origin_y: u32,
+    origin_z: u32,
 }
 
 /// The kernel.
@@ -67,7 +69,9 @@ pub const KERNEL: Kernel = Kernel {
         tables,
         low_real,
         high_real,
+        origin_x,
         origin_y,
+        origin_z,
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
     needs: &[Need::Subgroups],
@@ -130,7 +134,9 @@ pub fn prepare(step: &ByteConv<'_>, lanes: u32) -> Option<Prepared> {
         tables,
         low_real,
         high_real,
+        origin_x: 0,
         origin_y: 0,
+        origin_z: 0,
     };
     // One workgroup: as wide as the map, and as high as that leaves.
     let tiles = out.width.div_ceil(4) as u32;

@@ -32,7 +32,9 @@ struct Params {
     tables: u32,             // 256-byte tables: none, one, or one per channel
     low_real: f32,
     high_real: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
 }
 
 override LANES_X: u32 = 8u;       // of the 8 invocations of a workgroup, those side by side; the others lie below
@@ -225,12 +227,13 @@ fn finish(sum: vec4i, column: Column, block: u32, pixel: u32) {
 @compute @workgroup_size(8)
 fn main_words(
     @builtin(local_invocation_id) local: vec3u,
-    @builtin(workgroup_id) group: vec3u,
+    @builtin(workgroup_id) workgroup: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     // Invocations outside the image stay: their lanes load weights for the others.
     let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
-    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
+    let y = group.y * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
@@ -261,12 +264,13 @@ fn main_words(
 @compute @workgroup_size(8)
 fn main_pairs(
     @builtin(local_invocation_id) local: vec3u,
-    @builtin(workgroup_id) group: vec3u,
+    @builtin(workgroup_id) workgroup: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     // Invocations outside the image stay: their lanes load weights for the others.
     let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
-    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
+    let y = group.y * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);
@@ -298,12 +302,13 @@ fn main_pairs(
 @compute @workgroup_size(8)
 fn main_quads(
     @builtin(local_invocation_id) local: vec3u,
-    @builtin(workgroup_id) group: vec3u,
+    @builtin(workgroup_id) workgroup: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     // Invocations outside the image stay: their lanes load weights for the others.
     let x = (group.x * LANES_X + local.x % LANES_X) * 4u;
-    let y = (group.y + params.origin_y) * (8u / LANES_X) + local.x / LANES_X;
+    let y = group.y * (8u / LANES_X) + local.x / LANES_X;
     let block = group.z * 2u;
     let first_word = (block / params.group_blocks) * params.words;
     let step = i32(params.stride.y * params.source_pitch);

@@ -4,8 +4,9 @@ use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::copy::Copy;
 
 use super::{Lay, Prepared};
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of both copy kernels.
 #[repr(C)]
@@ -17,14 +18,14 @@ pub struct Params {
     source_start: u32,
     target_start: u32,
     count: u32,
-    reserved: u32,
+    first_group: u32,
 }
 
 /// Copies words.
 pub const WORDS: Kernel = Kernel {
     name: "nn/copy",
     wgsl: include_str!("copy.wgsl"),
-    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, reserved }),
+    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, first_group }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -34,7 +35,7 @@ pub const WORDS: Kernel = Kernel {
 pub const BYTES: Kernel = Kernel {
     name: "nn/copy_bytes",
     wgsl: include_str!("copy_bytes.wgsl"),
-    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, reserved }),
+    params: layout_of!(Params { shape, from_strides, to_strides, source_start, target_start, count, first_group }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -60,7 +61,7 @@ pub fn prepare(copy: &Copy, starts: [usize; 2], bytes: bool, table: Option<&Byte
         source_start: copy.source_offset as u32,
         target_start: copy.target_offset as u32,
         count: copy.count() as u32,
-        reserved: 0,
+        first_group: 0,
     };
     let unit = if kernel.name == BYTES.name { 1 } else { 4 };
     let reach = |start: usize, strides: [isize; 6]| {
@@ -104,14 +105,15 @@ pub struct FillParams {
     words: u32,
     value: u32,
     last: u32,
-    reserved: [u32; 2],
+    first_group: u32,
+    reserved: u32,
 }
 
 /// Fills rows.
 pub const FILL: Kernel = Kernel {
     name: "nn/fill",
     wgsl: include_str!("fill.wgsl"),
-    params: layout_of!(FillParams { start, pitch, rows, words, value, last, reserved }),
+    params: layout_of!(FillParams { start, pitch, rows, words, value, last, first_group, reserved }),
     bindings: &[Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -127,8 +129,16 @@ pub fn fill(bits: u32, bytes: bool, rows: usize, channels: usize, target: Lay) -
     } else {
         (bits, u32::MAX)
     };
-    let params =
-        FillParams { start: target.start, pitch: target.pitch, rows: rows as u32, words: words as u32, value, last, reserved: [0; 2] };
+    let params = FillParams {
+        start: target.start,
+        pitch: target.pitch,
+        rows: rows as u32,
+        words: words as u32,
+        value,
+        last,
+        first_group: 0,
+        reserved: 0,
+    };
     Launch::new(&FILL, &params, linear(rows * words, WG), vec![target.binding_bytes(rows, words)], (rows * words) as u64).with("WG", WG)
 }
 

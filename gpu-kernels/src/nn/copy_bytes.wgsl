@@ -10,7 +10,7 @@ struct Params {
     source_start: u32,
     target_start: u32,
     count: u32,
-    reserved: u32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -30,7 +30,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     if i >= params.count {
         return;
     }

@@ -7,7 +7,8 @@ struct Params {
     words: u32,              // words set in a row
     value: u32,
     last: u32,               // bits of a row's last word that carry something
-    reserved: vec2u,
+    first_group: u32,        // first workgroup
+    reserved: u32,
 }
 
 override WG: u32 = 64u;
@@ -21,7 +22,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let row = i / params.words;
     let word = i % params.words;
     if row >= params.rows {

@@ -14,7 +14,7 @@ struct Params {
     rows: u32,
     columns: u32,
     epsilon: f32,            // added to the variance
-    reserved: u32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -67,7 +67,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let row = (group.y * groups.x + group.x) * WG + local.x;
+    let row = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     if row >= params.rows {
         return;
     }

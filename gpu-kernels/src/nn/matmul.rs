@@ -39,7 +39,9 @@ pub struct Params {
     slope: f32,
     low: f32,
     high: f32,
+    origin_x: u32,
     origin_y: u32,
+    origin_z: u32,
     reserved: u32,
 }
 
@@ -74,7 +76,9 @@ pub const KERNEL: Kernel = Kernel {
         slope,
         low,
         high,
+        origin_x,
         origin_y,
+        origin_z,
         reserved,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite, Access::Read, Access::ReadWrite],
@@ -110,7 +114,9 @@ pub struct ByteParams {
     tables: u32,
     low_real: f32,
     high_real: f32,
+    origin_x: u32,
     origin_y: u32,
+    origin_z: u32,
     reserved_2: u32,
 }
 
@@ -143,7 +149,9 @@ pub const BYTES: Kernel = Kernel {
         tables,
         low_real,
         high_real,
+        origin_x,
         origin_y,
+        origin_z,
         reserved_2,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite],
@@ -189,7 +197,9 @@ pub fn float(product: &MatMul, alpha: f32, epilogue: &FloatEpilogue, operands: [
         slope: numbers.slope,
         low: numbers.low,
         high: numbers.high,
+        origin_x: 0,
         origin_y: 0,
+        origin_z: 0,
         reserved: 0,
     };
     let mut bias = epilogue.bias.clone();
@@ -254,7 +264,9 @@ pub fn bytes(
         tables,
         low_real,
         high_real,
+        origin_x: 0,
         origin_y: 0,
+        origin_z: 0,
         reserved_2: 0,
     };
     let constants = vec![finish.columns(product.columns.div_ceil(4), &[]), table_bytes];

@@ -29,7 +29,9 @@ struct Params {
     slope: f32,              // factor below 0
     low: f32,
     high: f32,
-    origin_y: u32,           // first row of workgroups
+    origin_x: u32,           // first workgroup
+    origin_y: u32,
+    origin_z: u32,
     reserved: u32,
 }
 
@@ -106,9 +108,10 @@ fn finish(sum: vec4f, row: u32, column: u32, base: u32) {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+    let group = workgroup + vec3u(params.origin_x, params.origin_y, params.origin_z);
     let column = (group.x * WG_X + local.x) * 4u;
-    let row = ((group.y + params.origin_y) * WG_Y + local.y) * 4u;
+    let row = (group.y * WG_Y + local.y) * 4u;
     if column >= params.columns || row >= params.rows {
         return;
     }

@@ -25,6 +25,7 @@ mod operand;
 pub mod pad;
 pub mod pool;
 pub mod pooled_head;
+mod quads;
 pub mod reduce;
 pub mod resize;
 pub mod rows;

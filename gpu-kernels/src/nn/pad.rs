@@ -4,8 +4,9 @@ use fathom_core::ops::nn::pad::Pad;
 
 use super::Lay;
 use super::conv_bytes::pair;
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -20,13 +21,27 @@ pub struct Params {
     target_pitch: u32,
     words: u32,
     reflect: u32,
+    first_group: u32,
+    reserved: u32,
 }
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel {
     name: "nn/pad",
     wgsl: include_str!("pad.wgsl"),
-    params: layout_of!(Params { input, output, before, source_start, source_pitch, target_start, target_pitch, words, reflect }),
+    params: layout_of!(Params {
+        input,
+        output,
+        before,
+        source_start,
+        source_pitch,
+        target_start,
+        target_pitch,
+        words,
+        reflect,
+        first_group,
+        reserved,
+    }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -46,6 +61,8 @@ pub fn prepare(pad: &Pad, words: usize, source: Lay, target: Lay) -> Launch {
         target_pitch: target.pitch,
         words: words as u32,
         reflect: u32::from(pad.reflect),
+        first_group: 0,
+        reserved: 0,
     };
     let pixels = out.height * out.width;
     let bytes = vec![source.binding_bytes(pad.input.height * pad.input.width, words), target.binding_bytes(pixels, words)];

@@ -12,6 +12,8 @@ struct Params {
     target_pitch: u32,
     words: u32,              // words of a pixel
     reflect: u32,            // 1 mirrors, 0 repeats the edge
+    first_group: u32,        // first workgroup
+    reserved: u32,
 }
 
 override WG: u32 = 64u;
@@ -35,7 +37,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let pixel = i / params.words;
     let word = i % params.words;
     if pixel >= params.output.x * params.output.y {

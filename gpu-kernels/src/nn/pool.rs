@@ -4,8 +4,9 @@ use fathom_core::ops::nn::pool::{Pool, Pooling};
 
 use super::Operand;
 use super::conv_bytes::pair;
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -27,7 +28,7 @@ pub struct Params {
     source_zero: i32,
     target_zero: i32,
     channels: u32,
-    reserved: u32,
+    first_group: u32,
 }
 
 /// The kernel.
@@ -51,7 +52,7 @@ pub const KERNEL: Kernel = Kernel {
         source_zero,
         target_zero,
         channels,
-        reserved,
+        first_group,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
     needs: &[],
@@ -83,7 +84,7 @@ pub fn prepare(pool: &Pool, source: &Operand, target: &Operand) -> Launch {
         source_zero: source.zero(),
         target_zero: target.zero(),
         channels: pool.input.channels as u32,
-        reserved: 0,
+        first_group: 0,
     };
     let pixels = pool.output[0] * pool.output[1];
     let count = pixels * pool.input.channels.div_ceil(4);

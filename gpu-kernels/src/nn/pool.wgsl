@@ -19,7 +19,7 @@ struct Params {
     source_zero: i32,
     target_zero: i32,
     channels: u32,
-    reserved: u32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -69,7 +69,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let quads = (params.channels + 3u) / 4u;
     let pixel = i / quads;
     let quad = i % quads;

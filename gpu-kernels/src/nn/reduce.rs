@@ -3,8 +3,9 @@
 use fathom_core::ops::nn::reduce::{Reduce, Reduction};
 
 use super::Operand;
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -21,7 +22,8 @@ pub struct Params {
     target_scale: f32,
     source_zero: i32,
     target_zero: i32,
-    reserved: [u32; 2],
+    first_group: u32,
+    reserved: u32,
 }
 
 /// The kernel.
@@ -40,6 +42,7 @@ pub const KERNEL: Kernel = Kernel {
         target_scale,
         source_zero,
         target_zero,
+        first_group,
         reserved,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
@@ -64,7 +67,8 @@ pub fn prepare(reduce: &Reduce, source: &Operand, target: &Operand) -> Launch {
         target_scale: target.scale(),
         source_zero: source.zero(),
         target_zero: target.zero(),
-        reserved: [0; 2],
+        first_group: 0,
+        reserved: 0,
     };
     let reach = |shape: &[usize; 4], strides: &[usize; 4]| shape.iter().zip(strides).map(|(n, s)| n.saturating_sub(1) * s).sum::<usize>();
     let read = reach(&reduce.kept, &reduce.input) + reach(&reduce.reduced, &reduce.reduced_strides) + 1;

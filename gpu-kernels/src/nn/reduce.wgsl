@@ -14,7 +14,8 @@ struct Params {
     target_scale: f32,
     source_zero: i32,
     target_zero: i32,
-    reserved: vec2u,
+    first_group: u32,        // first workgroup
+    reserved: u32,
 }
 
 override WG: u32 = 64u;
@@ -63,7 +64,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let kept = index(i, params.kept);
     if kept.x >= params.kept.x {
         return;

@@ -5,8 +5,9 @@ use fathom_core::ops::nn::resize::{Resize, ResizeMode};
 
 use super::conv_bytes::pair;
 use super::{Operand, Prepared};
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -24,6 +25,8 @@ pub struct Params {
     target_zero: i32,
     channels: u32,
     taps: u32,
+    first_group: u32,
+    reserved: u32,
 }
 
 /// The kernel.
@@ -43,6 +46,8 @@ pub const KERNEL: Kernel = Kernel {
         target_zero,
         channels,
         taps,
+        first_group,
+        reserved,
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite],
     needs: &[],
@@ -71,6 +76,8 @@ pub fn prepare(resize: &Resize, source: &Operand, target: &Operand, then: Option
         target_zero: target.zero(),
         channels: resize.input.channels as u32,
         taps: resize.tap_count() as u32,
+        first_group: 0,
+        reserved: 0,
     };
     let positions: Vec<u32> = (0..2)
         .flat_map(|axis| (0..resize.output[axis]).map(move |o| resize.taps(axis, o)))

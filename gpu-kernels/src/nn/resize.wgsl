@@ -16,6 +16,8 @@ struct Params {
     target_zero: i32,
     channels: u32,
     taps: u32,               // 1, 2 or 4 samples along an axis
+    first_group: u32,        // first workgroup
+    reserved: u32,
 }
 
 override WG: u32 = 64u;
@@ -74,7 +76,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let quads = (params.channels + 3u) / 4u;
     let pixel = i / quads;
     let quad = i % quads;

@@ -4,8 +4,9 @@ use fathom_core::ops::nn::layer_norm::LayerNorm;
 use fathom_core::ops::nn::softmax::Softmax;
 
 use super::{Operand, Prepared};
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the softmax kernel.
 #[repr(C)]
@@ -21,7 +22,8 @@ pub struct SoftmaxParams {
     target_zero: i32,
     rows: u32,
     columns: u32,
-    reserved: [u32; 2],
+    first_group: u32,
+    reserved: u32,
 }
 
 /// Softmax.
@@ -39,6 +41,7 @@ pub const SOFTMAX: Kernel = Kernel {
         target_zero,
         rows,
         columns,
+        first_group,
         reserved,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
@@ -62,7 +65,7 @@ pub struct LayerNormParams {
     rows: u32,
     columns: u32,
     epsilon: f32,
-    reserved: u32,
+    first_group: u32,
 }
 
 /// Layer normalization.
@@ -81,7 +84,7 @@ pub const LAYER_NORM: Kernel = Kernel {
         rows,
         columns,
         epsilon,
-        reserved,
+        first_group,
     }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
@@ -104,7 +107,8 @@ pub fn softmax(softmax: &Softmax, source: &Operand, target: &Operand) -> Launch 
         target_zero: target.zero(),
         rows: softmax.rows as u32,
         columns: softmax.columns as u32,
-        reserved: [0; 2],
+        first_group: 0,
+        reserved: 0,
     };
     let bytes = vec![source.rows_bytes(softmax.rows, softmax.columns), target.rows_bytes(softmax.rows, softmax.columns)];
     Launch::new(&SOFTMAX, &params, linear(softmax.rows, WG), bytes, (softmax.rows * softmax.columns) as u64)
@@ -129,7 +133,7 @@ pub fn layer_norm(norm: &LayerNorm, scale: &[f32], bias: &[f32], source: &Operan
         rows: norm.rows as u32,
         columns: norm.columns as u32,
         epsilon: norm.epsilon,
-        reserved: 0,
+        first_group: 0,
     };
     let padded = norm.columns.next_multiple_of(4);
     let mut numbers = scale.to_vec();

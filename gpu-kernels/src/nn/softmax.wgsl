@@ -13,7 +13,8 @@ struct Params {
     target_zero: i32,
     rows: u32,
     columns: u32,
-    reserved: vec2u,
+    first_group: u32,        // first workgroup
+    reserved: u32,
 }
 
 override WG: u32 = 64u;
@@ -65,7 +66,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let row = (group.y * groups.x + group.x) * WG + local.x;
+    let row = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     if row >= params.rows {
         return;
     }

@@ -3,8 +3,9 @@
 use fathom_core::ops::nn::byte::ByteTable;
 
 use super::{Lay, Prepared};
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -17,14 +18,14 @@ pub struct Params {
     rows: u32,
     channels: u32,
     tables: u32,
-    reserved: u32,
+    first_group: u32,
 }
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel {
     name: "nn/table",
     wgsl: include_str!("table.wgsl"),
-    params: layout_of!(Params { source_start, source_pitch, target_start, target_pitch, rows, channels, tables, reserved }),
+    params: layout_of!(Params { source_start, source_pitch, target_start, target_pitch, rows, channels, tables, first_group }),
     bindings: &[Access::ReadWrite, Access::Read, Access::ReadWrite],
     needs: &[],
     tolerance: Tolerance::EXACT,
@@ -41,7 +42,7 @@ pub fn prepare(table: &ByteTable, rows: usize, channels: usize, source: Lay, tar
         rows: rows as u32,
         channels: channels as u32,
         tables: table.tables() as u32,
-        reserved: 0,
+        first_group: 0,
     };
     let words = channels.div_ceil(4);
     let count = rows * words;

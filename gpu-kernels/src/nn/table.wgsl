@@ -10,7 +10,7 @@ struct Params {
     rows: u32,
     channels: u32,
     tables: u32,             // 1, or one per channel
-    reserved: u32,
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -31,7 +31,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let words = (params.channels + 3u) / 4u;
     let row = i / words;
     let word = i % words;

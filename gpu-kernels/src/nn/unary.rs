@@ -4,8 +4,9 @@ use fathom_core::ops::nn::Activation;
 use fathom_core::ops::nn::elementwise::Unary;
 
 use super::Operand;
-use crate::kernel::{Access, Kernel, Launch, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// Mirrors `struct Params` of the kernel.
 #[repr(C)]
@@ -23,6 +24,7 @@ pub struct Params {
     channels: u32,
     alpha: f32,
     beta: f32,
+    first_group: u32,
 }
 
 /// The kernel.
@@ -42,6 +44,7 @@ pub const KERNEL: Kernel = Kernel {
         channels,
         alpha,
         beta,
+        first_group,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite],
     needs: &[],
@@ -68,6 +71,7 @@ pub fn prepare(function: Unary, rows: usize, channels: usize, source: &Operand, 
         channels: channels as u32,
         alpha,
         beta,
+        first_group: 0,
     };
     let count = rows * channels.div_ceil(4);
     let bytes = vec![source.rows_bytes(rows, channels), target.rows_bytes(rows, channels)];

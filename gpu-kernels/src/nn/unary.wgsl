@@ -16,6 +16,7 @@ struct Params {
     channels: u32,
     alpha: f32,              // slope, low, or factor of the function
     beta: f32,               // high, or summand of the function
+    first_group: u32,        // first workgroup
 }
 
 override WG: u32 = 64u;
@@ -110,7 +111,7 @@ fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
 ) {
-    let i = (group.y * groups.x + group.x) * WG + local.x;
+    let i = (params.first_group + group.y * groups.x + group.x) * WG + local.x;
     let quads = (params.channels + 3u) / 4u;
     let row = i / quads;
     let quad = i % quads;

@@ -11,8 +11,9 @@ use fathom_core::ops::splat::accumulate::BAND_SHIFT;
 use fathom_core::ops::splat::resolve::{MIN_WEIGHT, OVERFULL};
 use fathom_core::ops::splat::{DEPTH_BAND, ScreenPoint};
 
-use crate::kernel::{Access, Kernel, Launch, Layout, Tolerance, linear};
+use crate::kernel::{Access, Kernel, Launch, Layout, Tolerance};
 use crate::layout_of;
+use crate::split::linear;
 
 /// The kernels of this folder.
 pub const KERNELS: &[&Kernel] = &[&NEAREST, &ACCUMULATE, &RESOLVE, &FILL];

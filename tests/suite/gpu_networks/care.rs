@@ -1,16 +1,19 @@
-//! Caches, tactics, a lost device.
+//! Caches, tactics, a lost device, memory, the first frame.
 
 #![allow(clippy::disallowed_methods, reason = "tests may read the clock")]
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use fathom_core::frame::{Frame, PixelFormat, Size};
 use fathom_gpu::Gpu;
 use fathom_gpu::cache::Start;
+use fathom_runtime::Error;
 use fathom_runtime::network::gpu::{GpuExecutor, GpuOptions, Tactic};
 use fathom_tests::cases::Case;
 use fathom_tests::require::Missing;
 
+use crate::frames::{card, pixels};
 use crate::{embedded, on, picture};
 
 pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
@@ -20,6 +23,8 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
         on(gpu, "a bound on the work of a dispatch splits it and changes nothing", split),
         Case::new("the bound on a dispatch is some hundredths of a second on every board", boards),
         on(gpu, "a lost device is set up once more", lost),
+        on(gpu, "a network that does not fit is refused with need and limit", too_large),
+        on(&with_kept_kernels(gpu), "the first frame of a warm start takes half a second of the processor at the most", warm),
     ]
 }
 
@@ -64,14 +69,20 @@ fn tuned(gpu: Arc<Gpu>) {
 }
 
 fn split(gpu: Arc<Gpu>) {
-    let image = picture(&embedded(), 4);
+    let size = Size::new(320, 240);
+    let bytes = pixels(size, PixelFormat::Yuyv, 4);
+    let frame = Frame::packed(&bytes, size, PixelFormat::Yuyv).unwrap();
     let mut whole = with(&gpu, None);
-    let options = GpuOptions { work_per_dispatch: 1 << 20, ..GpuOptions::default() };
-    let mut parts = GpuExecutor::with_options(embedded(), gpu, options).unwrap();
-    assert!(parts.dispatches() > whole.dispatches() + 100, "{}", parts.dispatches());
-    // What is left is one row of workgroups: 8 rows of the widest map.
-    assert!(parts.most_work() <= whole.most_work() / 4, "{} of {}", parts.most_work(), whole.most_work());
-    assert_eq!(parts.run(&image).unwrap(), whole.run(&image).unwrap());
+    let expected = whole.run_frame(&frame, &card(), &mut || ()).unwrap();
+    // The first leaves rows of workgroups together, the second hardly any two workgroups.
+    for (bound, more) in [(1 << 20, 100), (1 << 14, 1000)] {
+        assert!(whole.most_work() > bound, "{} is no work for this test", whole.most_work());
+        let options = GpuOptions { work_per_dispatch: bound, ..GpuOptions::default() };
+        let mut parts = GpuExecutor::with_options(embedded(), Arc::clone(&gpu), options).unwrap();
+        assert_eq!(parts.run_frame(&frame, &card(), &mut || ()).unwrap(), expected, "in parts of {bound}");
+        assert!(parts.most_work() <= bound, "{} in parts of {bound}", parts.most_work());
+        assert!(parts.frame_dispatches() > whole.frame_dispatches() + more, "{}", parts.frame_dispatches());
+    }
 }
 
 /// Small boards lose a device that one dispatch holds for about a second. A kernel that reaches a tenth of the arithmetic that the
@@ -96,4 +107,54 @@ fn lost(gpu: Arc<Gpu>) {
     assert!(matches!(own.check(), Err(fathom_gpu::Error::Lost { .. })));
     assert_eq!(executor.run(&image).unwrap(), expected);
     assert!(!Arc::ptr_eq(executor.gpu(), &own));
+}
+
+fn too_large(gpu: Arc<Gpu>) {
+    let allowed = gpu.limits().buffer_bytes;
+    let mut plan = (*embedded()).clone();
+    plan.arena_bytes = usize::try_from(allowed).unwrap() + 1;
+    let error = GpuExecutor::new(Arc::new(plan), Arc::clone(&gpu)).err().expect("more than the device allows");
+    let Error::Gpu(fathom_gpu::Error::OutOfMemory { needed_bytes, limit_bytes, .. }) = &error else { panic!("{error}") };
+    assert!(*needed_bytes > allowed && *limit_bytes == allowed, "{error}");
+    assert!(error.to_string().contains(&allowed.to_string()), "{error}");
+    // The device goes on.
+    with(&gpu, None).run(&picture(&embedded(), 6)).unwrap();
+}
+
+/// The device, if its driver keeps what it compiled: SwiftShader's stored pipelines are empty.
+fn with_kept_kernels(gpu: &Result<Arc<Gpu>, Missing>) -> Result<Arc<Gpu>, Missing> {
+    let gpu = gpu.clone()?;
+    if gpu.report().name.contains("SwiftShader") {
+        let why = format!("{} compiles every kernel anew at each start", gpu.report().name);
+        return Err(Missing { why, required: false });
+    }
+    Ok(gpu)
+}
+
+/// From nothing but the file and what an earlier run stored to the first depth. Time of the processor, of all threads together:
+/// what else the machine does is not counted, and an idle one takes no longer than that.
+fn warm(gpu: Arc<Gpu>) {
+    let size = Size::new(256, 192);
+    let bytes = pixels(size, PixelFormat::Rgb8, 3);
+    let frame = Frame::packed(&bytes, size, PixelFormat::Rgb8).unwrap();
+    let mut cold = with(&gpu, None);
+    let expected = cold.run_frame(&frame, &card(), &mut || ()).unwrap();
+    let stored = Some(cold.store());
+    drop(cold);
+    let before = processor_seconds();
+    let own = Gpu::open(&fathom_gpu::AdapterPolicy::Named(gpu.report().name.clone())).unwrap();
+    let mut executor = with(&Arc::new(own), stored);
+    assert_eq!(executor.start(), Start::Warm);
+    assert_eq!(executor.run_frame(&frame, &card(), &mut || ()).unwrap(), expected);
+    let seconds = processor_seconds() - before;
+    eprintln!("first frame of a warm start: {seconds:.2} s of the processor");
+    assert!(seconds <= 0.5, "{seconds} s");
+}
+
+/// User and system time of this process; 0 where the system does not tell.
+fn processor_seconds() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before may hold spaces; ticks are hundredths of a second on Linux.
+    let after = status.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

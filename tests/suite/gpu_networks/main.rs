@@ -1,6 +1,7 @@
 //! Whole networks on the GPU: step by step against the plain loops of core, and what surrounds them: caches, tactics, a lost
 //! device, many frames in a row.
 
+mod attention;
 mod care;
 mod frames;
 mod soak;
@@ -11,19 +12,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use fathom_core::depth::OutputKind;
-use fathom_core::model::ChannelOrder;
+use fathom_core::frame::Size;
+use fathom_core::model::{ChannelOrder, ModelCard};
 use fathom_core::tensor::Tensor;
 use fathom_gpu::Gpu;
 use fathom_runtime::network::card::CardFacts;
+use fathom_runtime::network::import::onnx::ModelProto;
 use fathom_runtime::network::import::{ImportOptions, import};
 use fathom_runtime::network::lower::lower;
 use fathom_runtime::network::plan::Plan;
 use fathom_tests::cases::Case;
 use fathom_tests::require::{Missing, fixture};
+use prost::Message as _;
 
 fn main() -> ExitCode {
     let gpu = fathom_tests::gpu::open();
-    let cases = [steps::cases(&gpu), frames::cases(&gpu), care::cases(&gpu), soak::cases(&gpu)];
+    let cases = [steps::cases(&gpu), attention::cases(&gpu), frames::cases(&gpu), care::cases(&gpu), soak::cases(&gpu)];
     fathom_tests::cases::run_in_turn(cases.into_iter().flatten().collect())
 }
 
@@ -34,6 +38,19 @@ fn on(gpu: &Result<Arc<Gpu>, Missing>, name: &str, run: impl FnOnce(Arc<Gpu>) + 
 
 fn embedded() -> Arc<Plan> {
     planned(&fixture("models/fathom-small.int8.onnx"))
+}
+
+/// The embedded network for images of another size, whose sides are multiples of 32.
+fn embedded_at(size: Size) -> (Arc<Plan>, ModelCard) {
+    let bytes = std::fs::read(fixture("models/fathom-small.int8.onnx")).unwrap();
+    let mut file = ModelProto::decode(&bytes[..]).unwrap();
+    let input = file.graph.as_mut().and_then(|graph| graph.input.first_mut()).unwrap();
+    let shape = input.r#type.as_mut().and_then(|of| of.tensor_type.as_mut()).and_then(|tensor| tensor.shape.as_mut()).unwrap();
+    shape.dim[2].dim_value = Some(size.height.into());
+    shape.dim[3].dim_value = Some(size.width.into());
+    let facts = CardFacts { input_width: Some(size.width), input_height: Some(size.height), ..CardFacts::default() };
+    let model = import(&file.encode_to_vec(), ImportOptions { card: Some(&facts), ..ImportOptions::default() }).unwrap();
+    (Arc::new(lower(&model.graph).unwrap()), model.card)
 }
 
 /// Plans a file whose card may be missing: numbers do not depend on it.

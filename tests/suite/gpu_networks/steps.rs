@@ -27,7 +27,8 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
     ]
 }
 
-fn check(plan: &Arc<Plan>, gpu: &Arc<Gpu>, tactic: Option<Tactic>) {
+/// Holds every step of a plan to the reference's.
+pub(crate) fn check(plan: &Arc<Plan>, gpu: &Arc<Gpu>, tactic: Option<Tactic>) {
     let mut executor = GpuExecutor::new(Arc::clone(plan), Arc::clone(gpu)).unwrap();
     if let Some(tactic) = tactic {
         executor.use_tactics(Tactics::new(vec![tactic; plan.steps.len()])).unwrap();

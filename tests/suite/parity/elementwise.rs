@@ -90,13 +90,20 @@ fn check_quantize(gpu: &Gpu) {
 
 const FUNCTIONS: [Binary; 8] = [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Max, Binary::Min, Binary::Pow, Binary::PRelu];
 
-/// Same shapes; a row for all pixels; a scalar; one channel whose pixels are the last axis.
-fn broadcasts() -> [Broadcast; 4] {
+/// Same shapes; a row for all pixels; a scalar; one channel whose pixels are the last axis; one element; rows of six right behind
+/// one another (heads of attention) over padded ones, repeated; a transposed operand over a transposed one that repeats; results
+/// four apart with all axes in use.
+fn broadcasts() -> [Broadcast; 9] {
     [
         Broadcast { shape: [1, 3, 5, 7], a: [0, 40, 8, 1], b: [0, 40, 8, 1], out: [0, 40, 8, 1] },
         Broadcast { shape: [2, 3, 1, 9], a: [36, 12, 12, 1], b: [0, 0, 0, 1], out: [36, 12, 12, 1] },
         Broadcast { shape: [1, 1, 13, 4], a: [0, 0, 4, 1], b: [0, 0, 0, 0], out: [0, 0, 4, 1] },
         Broadcast { shape: [1, 1, 1, 77], a: [0, 0, 0, 4], b: [0, 0, 0, 0], out: [0, 0, 0, 4] },
+        Broadcast { shape: [1, 1, 1, 1], a: [0, 0, 0, 3], b: [0, 0, 0, 0], out: [0, 0, 0, 1] },
+        Broadcast { shape: [1, 5, 3, 6], a: [0, 18, 6, 1], b: [0, 0, 8, 1], out: [0, 24, 8, 1] },
+        Broadcast { shape: [1, 7, 2, 10], a: [0, 24, 12, 1], b: [0, 10, 1, 0], out: [0, 24, 12, 1] },
+        Broadcast { shape: [1, 2, 7, 5], a: [0, 35, 1, 7], b: [0, 0, 1, 3], out: [0, 56, 8, 1] },
+        Broadcast { shape: [2, 3, 2, 5], a: [30, 10, 5, 1], b: [0, 11, 0, 2], out: [120, 40, 20, 4] },
     ]
 }
 
@@ -110,7 +117,8 @@ fn check_binary(gpu: &Gpu) {
         let clip = Activation::Clip { low: -2.0, high: 20.0 };
         binary_f32(function, clip, &axes, &a, &b, &mut expected).unwrap();
         let operand = Operand::whole(4, None);
-        let launch = binary::prepare(function, &axes, epilogue::range(clip), &operand, &operand, &operand).expect("dense axes");
+        let launch =
+            binary::prepare(function, &axes, epilogue::range(clip), &operand, &operand, &operand).expect("a result of whole quads");
         let result = run_plain(gpu, launch, &[bytes_of(&a), bytes_of(&b), vec![0; 4 * expected.len()]]);
         close(&result, &expected, binary::KERNEL.tolerance);
     }
@@ -124,7 +132,7 @@ fn check_binary_bytes(gpu: &Gpu) {
         let mut expected = vec![0.0; axes.extent(&axes.out).next_multiple_of(4)];
         binary_f32(Binary::Add, Activation::None, &axes, &reals(&a, &qa), &reals(&b, &qb), &mut expected).unwrap();
         let [oa, ob, oo] = [qa, qb, qo].map(|quant| Operand::whole(4, Some(quant)));
-        let launch = binary::prepare(Binary::Add, &axes, [f32::MIN, f32::MAX], &oa, &ob, &oo).expect("dense axes");
+        let launch = binary::prepare(Binary::Add, &axes, [f32::MIN, f32::MAX], &oa, &ob, &oo).expect("a result of whole quads");
         let result = run_plain(gpu, launch, &[a, b, vec![0; expected.len()]]);
         axes.for_each(|_, _, k| within_a_step(&result[k..=k], &[qo.quantize(expected[k]) as u8], false));
     }
@@ -140,7 +148,7 @@ fn check_byte_pair(gpu: &Gpu) {
         let functions: [&dyn Fn(i32, i32) -> i32; 2] = [&|a, b| sum.value(a, b), &|a, b| product.value(a, b)];
         for value in functions {
             let pairs = epilogue::pairs([false; 3], value, Some(&then));
-            let prepared = byte_pair::prepare(&axes, [0; 3], pairs).expect("dense axes");
+            let prepared = byte_pair::prepare(&axes, [0; 3], pairs).expect("a result of whole quads");
             let result = run(gpu, &prepared, &[a.clone(), b.clone(), vec![0; axes.extent(&axes.out).next_multiple_of(4)]]);
             axes.for_each(|i, j, k| {
                 let q = value(i32::from(a[i]), i32::from(b[j])).clamp(0, 255) as u8;

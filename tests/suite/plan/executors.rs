@@ -10,8 +10,7 @@ use fathom_runtime::network::cpu::{CpuExecutor, ReferenceExecutor};
 use fathom_runtime::network::graph::{Graph, Op};
 use fathom_runtime::network::lower::lower;
 use fathom_runtime::network::plan::{Arithmetic, Plan, StepOp};
-
-use super::graphs::{Builder, ConvShape, image};
+use fathom_tests::graphs::{Builder, ConvShape, image};
 
 #[test]
 fn byte_convolutions_are_exact_at_awkward_shapes() {

@@ -2,5 +2,4 @@
 
 mod executors;
 mod golden;
-mod graphs;
 mod memory;

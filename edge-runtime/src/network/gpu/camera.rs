@@ -86,7 +86,9 @@ impl Camera {
             for part in prepared.launch.clone().split(work_per_dispatch) {
                 before.launch(gpu, pipelines, &part, &bindings, 0)?;
             }
-            after.launch(gpu, pipelines, &leave, &[memory.holder(plan, depth)?, outputs.landing()?], 0)?;
+            for part in leave.clone().split(work_per_dispatch) {
+                after.launch(gpu, pipelines, &part, &[memory.holder(plan, depth)?, outputs.landing()?], 0)?;
+            }
             let (before, after) = (before.finish(gpu)?, after.finish(gpu)?);
             Ok(Slot { upload, before, after, outputs })
         };
@@ -107,6 +109,11 @@ impl Camera {
     /// Dispatches around the network's own.
     pub(super) fn dispatches(&self) -> usize {
         self.slots.first().map_or(0, |slot| slot.before.dispatches() + slot.after.dispatches())
+    }
+
+    /// Most work of one of those, single workgroups aside.
+    pub(super) fn most_work(&self) -> u64 {
+        self.slots.first().map_or(0, |slot| slot.before.most_work().max(slot.after.most_work()))
     }
 
     /// Submits a frame; there must be a slot free.

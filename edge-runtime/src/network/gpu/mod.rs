@@ -8,6 +8,7 @@ mod camera;
 mod memory;
 mod peephole;
 mod probe;
+mod recovery;
 mod tactic;
 mod tasks;
 mod tune;
@@ -121,14 +122,7 @@ impl GpuExecutor {
     /// [`fathom_core::Error::Shape`] if the image is not the graph's input; [`fathom_gpu::Error`] if the device fails.
     pub fn run(&mut self, image: &Tensor) -> Result<Vec<Tensor>> {
         let input = border::pack(&self.plan, image)?;
-        match self.submit(&input) {
-            Err(Error::Gpu(fathom_gpu::Error::Lost { message, .. })) => {
-                log::warn!("device lost ({message}); setting it up once more");
-                self.rebuild()?;
-                self.submit(&input)?;
-            }
-            other => other?,
-        }
+        recovery::once_more(self, Self::rebuild, |executor| executor.submit(&input))?;
         let outputs = self.plan.outputs.iter().enumerate();
         outputs.map(|(i, port)| border::unpack(self.plan.tensor(port.tensor), port, self.loaded.outputs.bytes(i))).collect()
     }
@@ -156,19 +150,11 @@ impl GpuExecutor {
             outputs[0] = Tensor::f32(outputs[0].shape().to_vec(), affine(outputs[0].as_f32()?, scale, shift))?;
             return Ok(outputs);
         }
-        let mut attempt = |executor: &mut Self| {
+        recovery::once_more(self, Self::rebuild, |executor| {
             executor.begin(frame, card)?;
             begun();
             executor.finish()
-        };
-        match attempt(self) {
-            Err(Error::Gpu(fathom_gpu::Error::Lost { message, .. })) => {
-                log::warn!("device lost ({message}); setting it up once more");
-                self.rebuild()?;
-                attempt(self)
-            }
-            other => other,
-        }
+        })
     }
 
     /// Submits a frame without waiting for it, so that the next can be prepared meanwhile: two may be under way.
@@ -255,11 +241,11 @@ impl GpuExecutor {
         self.dispatches() + self.loaded.camera.as_ref().map_or(0, Camera::dispatches)
     }
 
-    /// Most work of one of the network's dispatches: multiply-accumulates or elements. Above [`GpuOptions::work_per_dispatch`] only
-    /// where one row of workgroups holds more.
+    /// Most work of one dispatch, those around a camera frame included: multiply-accumulates or elements. Never above
+    /// [`GpuOptions::work_per_dispatch`]; a dispatch of a single workgroup, which nothing splits, does not count.
     #[must_use]
-    pub const fn most_work(&self) -> u64 {
-        self.loaded.frame.most_work()
+    pub fn most_work(&self) -> u64 {
+        self.loaded.frame.most_work().max(self.loaded.camera.as_ref().map_or(0, Camera::most_work))
     }
 
     /// Bytes on the device: arena and constants.

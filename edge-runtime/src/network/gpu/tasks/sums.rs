@@ -2,9 +2,10 @@
 
 use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::conv_transpose::ConvTranspose2d;
+use fathom_core::ops::nn::copy::Copy;
 use fathom_core::ops::nn::elementwise::Unary;
 use fathom_core::ops::nn::epilogue::{ByteEpilogue, FloatEpilogue, RealEpilogue};
-use fathom_core::ops::nn::matmul::MatMul;
+use fathom_core::ops::nn::matmul::{MatMul, Strided};
 use fathom_core::ops::nn::{Activation, Map, Window};
 use fathom_gpu::nn::conv_bytes::ByteConv;
 use fathom_gpu::nn::conv_f32::{self, FloatConv};
@@ -12,7 +13,9 @@ use fathom_gpu::nn::conv_float::{self, FloatFinish};
 use fathom_gpu::nn::conv_transpose_bytes::{self, ByteConvTranspose};
 use fathom_gpu::nn::conv_transpose_f32::{self, FloatConvTranspose};
 use fathom_gpu::nn::epilogue::Finish;
-use fathom_gpu::nn::{Operand, Prepared, conv_depthwise, conv_depthwise_f32, conv_dot4, conv_f16, conv_matrix, conv_spread, matmul};
+use fathom_gpu::nn::{
+    Lay, Operand, Prepared, conv_depthwise, conv_depthwise_f32, conv_dot4, conv_f16, conv_matrix, conv_spread, copy, matmul,
+};
 
 use super::{Bind, Spot, Task, View};
 use crate::Result;
@@ -30,30 +33,43 @@ pub(super) fn conv(view: &View<'_>, conv: &Conv2d, weights: WeightId, arithmetic
                 Ok(prepared.unwrap_or_else(|| conv_f32::prepare(&step, WORKGROUP)))
             })
         }
-        Arithmetic::Bytes { zero_a, result, .. } => {
-            let numbers = Numbers::of(view, result)?;
-            let has_residual = arithmetic.has_residual();
-            let residual = view.residual(has_residual);
-            let step = ByteConv {
-                conv: *conv,
-                weights: view.weights_i8(weights)?,
-                signed: view.is_signed(view.id(0)?),
-                zero_point: *zero_a,
-                finish: numbers.finish(),
-                source: view.lay(view.id(0)?),
-                residual: view.lay(residual),
-                target: view.lay(view.step.output),
-            };
-            let chosen = || match tactic {
-                Tactic::Spread => conv_spread::prepare(&step, view.lanes),
-                Tactic::Matrix => conv_matrix::prepare(&step, view.lanes),
-                Tactic::Plain | Tactic::Half => None,
-            };
-            let prepared = conv_depthwise::prepare(&step, WORKGROUP).or_else(chosen);
-            let prepared = prepared.unwrap_or_else(|| conv_dot4::prepare(&step, WORKGROUP));
-            numbers.followed_by_rest(view, Task::new(prepared, [view.id(0)?, residual, view.step.output]))
+        Arithmetic::Bytes { .. } => {
+            let source = view.id(0)?;
+            conv_bytes(view, conv, weights, arithmetic, tactic, (view.lay(source), Bind::Tensor(source)))
         }
     }
+}
+
+/// A byte convolution whose input lies in `source`, which is the step's first operand or a copy of it.
+fn conv_bytes(
+    view: &View<'_>,
+    conv: &Conv2d,
+    weights: WeightId,
+    arithmetic: &Arithmetic,
+    tactic: Tactic,
+    (source, bind): (Lay, Bind),
+) -> Result<Vec<Task>> {
+    let Arithmetic::Bytes { zero_a, result, .. } = arithmetic else { return Err(view.unsupported("bytes among floats")) };
+    let numbers = Numbers::of(view, result)?;
+    let residual = view.residual(arithmetic.has_residual());
+    let step = ByteConv {
+        conv: *conv,
+        weights: view.weights_i8(weights)?,
+        signed: view.is_signed(view.id(0)?),
+        zero_point: *zero_a,
+        finish: numbers.finish(),
+        source,
+        residual: view.lay(residual),
+        target: view.lay(view.step.output),
+    };
+    let chosen = || match tactic {
+        Tactic::Spread => conv_spread::prepare(&step, view.lanes),
+        Tactic::Matrix => conv_matrix::prepare(&step, view.lanes),
+        Tactic::Plain | Tactic::Half => None,
+    };
+    let prepared = conv_depthwise::prepare(&step, WORKGROUP).or_else(chosen);
+    let prepared = prepared.unwrap_or_else(|| conv_dot4::prepare(&step, WORKGROUP));
+    numbers.followed_by_rest(view, Task { prepared, binds: vec![bind, Bind::Tensor(residual), Bind::Tensor(view.step.output)] })
 }
 
 pub(super) fn conv_transpose(view: &View<'_>, conv: &ConvTranspose2d, weights: WeightId, arithmetic: &Arithmetic) -> Result<Vec<Task>> {
@@ -87,10 +103,9 @@ pub(super) fn conv_transpose(view: &View<'_>, conv: &ConvTranspose2d, weights: W
 pub(super) fn matmul(view: &View<'_>, step: &MatMulStep, tactic: Tactic) -> Result<Vec<Task>> {
     let product = &step.product;
     let (a, out) = (view.plan.tensor(view.id(0)?), view.plan.tensor(view.step.output));
-    let rows_are_pixels = product.batch == [1, 1]
-        && [product.a.column, product.out.column] == [1, 1]
-        && [product.a.offset, product.out.offset] == [0, 0]
-        && [product.a.row, product.out.row] == [a.pitch, out.pitch];
+    let are_pixels = |matrix: &Strided, pitch: usize| [matrix.column, matrix.offset, matrix.row] == [1, 0, pitch];
+    let to_pixels = product.batch == [1, 1] && are_pixels(&product.out, out.pitch);
+    let rows_are_pixels = to_pixels && are_pixels(&product.a, a.pitch);
     let b = match step.weights {
         Some(weights) => Bind::Weight(weights),
         None => Bind::Tensor(view.id(1)?),
@@ -99,6 +114,13 @@ pub(super) fn matmul(view: &View<'_>, step: &MatMulStep, tactic: Tactic) -> Resu
         // A matrix times constant weights is a 1x1 convolution of a single row of pixels.
         (Some(weights), arithmetic @ Arithmetic::Bytes { zero_b: 0, .. }) if rows_are_pixels => {
             conv(view, &one_by_one(product), weights, arithmetic, tactic)
+        }
+        // As that, once its rows are: heads of attention leave them one behind the other.
+        (Some(weights), arithmetic @ Arithmetic::Bytes { zero_b: 0, .. }) if to_pixels => {
+            let (copy, source) = rows_in_order(view, product)?;
+            let mut tasks = conv_bytes(view, &one_by_one(product), weights, arithmetic, tactic, source)?;
+            tasks.insert(0, copy);
+            Ok(tasks)
         }
         (Some(weights), Arithmetic::Float(epilogue)) if rows_are_pixels => {
             let scaled: Vec<f32> = view.weights_f32(weights)?.iter().map(|weight| step.alpha * weight).collect();
@@ -132,6 +154,21 @@ pub(super) fn matmul(view: &View<'_>, step: &MatMulStep, tactic: Tactic) -> Resu
             numbers.followed_by_rest(view, Task { prepared, binds })
         }
     }
+}
+
+/// The first matrix of a byte product copied to scratch space, a row a pixel: the copy, and where it then lies.
+fn rows_in_order(view: &View<'_>, product: &MatMul) -> Result<(Task, (Lay, Bind))> {
+    let (id, pitch) = (view.id(0)?, product.inner.next_multiple_of(4));
+    let op = Copy {
+        shape: [1, 1, 1, 1, product.rows, product.inner],
+        source_offset: product.a.offset,
+        source: [0, 0, 0, 0, product.a.row as isize, product.a.column as isize],
+        target_offset: 0,
+        target: [0, 0, 0, 0, pitch, 1],
+    };
+    let bind = Bind::Scratch { offset: 0, bytes: (product.rows * pitch) as u64 };
+    let prepared = copy::prepare(&op, [view.start(id), 0], true, None);
+    Ok((Task { prepared, binds: vec![Bind::Tensor(id), bind] }, (Lay::bytes(product.inner), bind)))
 }
 
 fn one_by_one(product: &MatMul) -> Conv2d {
