@@ -1,20 +1,27 @@
 //! The plan on the CPU: fast loops and GEMM ([`CpuExecutor`]), or core's plain loops ([`ReferenceExecutor`]).
 
 mod bands;
+mod byte_finish;
+mod columns;
 mod conv;
 mod conv_transpose;
 mod depthwise;
+mod dot;
 mod epilogue;
 mod executor;
 mod few;
 mod gemm;
 mod lines;
+#[cfg(test)]
+mod machines;
 mod matmul;
 mod memory;
 mod patches;
 mod pointwise;
 mod port;
 mod prepared;
+mod quads;
+mod reduce;
 mod reference;
 mod resize;
 mod rows;
