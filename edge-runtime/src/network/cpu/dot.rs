@@ -2,7 +2,8 @@
 //!
 //! A quad is four unsigned bytes that one lane multiplies with four signed weights. Sums are exact on every machine: VNNI has an
 //! instruction for it, elsewhere bytes are split into even and odd ones and multiplied as i16, whose pairs cannot overflow i32.
-//! `tests` hold all machines at hand to plain loops.
+//! `tests` hold all machines at hand to plain loops. Other processors than x86 have none yet and keep to matrix products and
+//! [`super::lines`].
 
 use fathom_core::ops::nn::elementwise::ByteSum;
 
@@ -26,6 +27,10 @@ impl Machine {
     #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
         Vec::new()
+    }
+
+    pub(super) const fn multiplies_bytes(self) -> bool {
+        match self {}
     }
 
     pub(super) fn run(self, _job: impl Job) {

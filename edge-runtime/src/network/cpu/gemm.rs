@@ -12,6 +12,7 @@ pub(super) struct Kernels {
     bytes: GemmExecutor<u8, i8, i32>,
     floats: GemmExecutor<f32, f32, f32>,
     machine: Option<Machine>,
+    dense: Option<Machine>,
 }
 
 /// A second operand `[inner, columns]`, packed for the byte kernel.
@@ -43,17 +44,25 @@ pub(super) struct Rows<'a, T> {
 
 impl Kernels {
     pub(super) fn new() -> Self {
-        Self::of(Machine::new())
+        let kernels = Self::of(Machine::new());
+        // Matrix products may have the machine's byte instruction where own loops do not.
+        let dense = kernels.machine.filter(|machine| machine.multiplies_bytes() || kernels.may_saturate());
+        Self { dense, ..kernels }
     }
 
-    /// With own loops for a machine other than the best.
+    /// With own loops for this machine.
     pub(super) fn of(machine: Option<Machine>) -> Self {
-        Self { bytes: GemmExecutor::default(), floats: GemmExecutor::default(), machine }
+        Self { bytes: GemmExecutor::default(), floats: GemmExecutor::default(), machine, dense: machine }
     }
 
-    /// What own loops over bytes run on; none where matrix products are better.
+    /// What own loops of depthwise byte convolutions run on.
     pub(super) const fn machine(&self) -> Option<Machine> {
         self.machine
+    }
+
+    /// What own loops of dense byte convolutions run on; none where matrix products are better.
+    pub(super) const fn dense_machine(&self) -> Option<Machine> {
+        self.dense
     }
 
     /// Packs `[inner, columns]` given element by element.

@@ -1,11 +1,14 @@
 //! The plan on the CPU: fast loops and GEMM ([`CpuExecutor`]), or core's plain loops ([`ReferenceExecutor`]).
 
 mod bands;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no machine there has vectors for it yet"))]
 mod byte_finish;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no machine there has vectors for it yet"))]
 mod columns;
 mod conv;
 mod conv_transpose;
 mod depthwise;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no machine there has vectors for it yet"))]
 mod dot;
 mod epilogue;
 mod executor;
@@ -20,6 +23,7 @@ mod patches;
 mod pointwise;
 mod port;
 mod prepared;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no machine there has vectors for it yet"))]
 mod quads;
 mod reduce;
 mod reference;

@@ -107,7 +107,8 @@ impl Prepared {
     /// Multiplications a core does in a nanosecond, to an order of magnitude.
     const fn macs_per_ns(&self) -> u64 {
         match self {
-            Self::Conv(_) | Self::Quads(_) | Self::Columns(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
+            Self::Quads(_) => 200,
+            Self::Conv(_) | Self::Columns(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
             Self::Depthwise(_) | Self::Few(_) => 12,
             _ => 1,
         }

@@ -40,7 +40,7 @@ const CHUNK_PIXELS: (usize, usize) = (48, 1024);
 impl PreparedQuads {
     /// Whether the convolution is of bytes to bytes in one group. Of one or two output channels most lanes would be idle.
     pub(super) fn takes(conv: &Conv2d, arithmetic: &Arithmetic, kernels: &Kernels) -> bool {
-        conv.groups == 1 && conv.out_channels >= 4 && arithmetic.bytes_to_bytes().is_some() && kernels.machine().is_some()
+        kernels.dense_machine().is_some() && conv.groups == 1 && conv.out_channels >= 4 && arithmetic.bytes_to_bytes().is_some()
     }
 
     pub(super) fn new(
@@ -51,7 +51,7 @@ impl PreparedQuads {
         arithmetic: &Arithmetic,
         kernels: &Kernels,
     ) -> Result<Option<Self>> {
-        let (Some(machine), Some((zero_a, epilogue))) = (kernels.machine(), arithmetic.bytes_to_bytes()) else { return Ok(None) };
+        let (Some(machine), Some((zero_a, epilogue))) = (kernels.dense_machine(), arithmetic.bytes_to_bytes()) else { return Ok(None) };
         let w = bytes(&plan.weight(weights).elements)?;
         let layout = WeightLayout::of(conv);
         let at = |k, n| if n < conv.out_channels { layout.at(0, k, n).map_or(0, |i| w[i]) } else { 0 };

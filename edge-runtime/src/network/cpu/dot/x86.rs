@@ -31,10 +31,15 @@ impl Machine {
         wide.or_else(|| V3::try_new().map(Self::V3))
     }
 
-    /// All there are.
+    /// All there are, the best first.
     #[cfg(test)]
     pub(in crate::network::cpu) fn all() -> Vec<Self> {
         [Self::new(), V4::try_new().map(Self::V4), V3::try_new().map(Self::V3)].into_iter().flatten().collect()
+    }
+
+    /// Whether bytes are multiplied as they are; else as i16, half as many at a time.
+    pub(in crate::network::cpu) const fn multiplies_bytes(self) -> bool {
+        matches!(self, Self::Vnni(_))
     }
 
     #[inline(always)]
