@@ -61,7 +61,7 @@ pub(super) struct Target {
 /// Rows of a residual that go with a tile.
 #[derive(Clone, Copy)]
 pub(super) struct Residual<'a> {
-    operand: &'a Operand<'a>,
+    pub(super) operand: &'a Operand<'a>,
     /// Element at which the tile's first row starts.
     start: usize,
     pitch: usize,
@@ -96,7 +96,7 @@ impl Target {
 
 /// Where rows of a residual lie.
 #[derive(Clone, Copy)]
-struct RowsOf {
+pub(super) struct RowsOf {
     start: usize,
     pitch: usize,
 }
@@ -116,7 +116,7 @@ impl<'a> Residual<'a> {
 
     /// The rows from `row` on.
     #[inline(always)]
-    fn from(&self, row: usize) -> RowsOf {
+    pub(super) fn from(&self, row: usize) -> RowsOf {
         RowsOf { start: self.start + row * self.pitch, pitch: self.pitch }
     }
 }
@@ -325,7 +325,13 @@ fn requantize(rounding: Rounding, sums: &[i32], offset: &[i32], multiplier: &[f3
 
 /// What follows the rounding, on rows of `columns` one behind the other.
 #[inline(always)]
-fn byte_stages(e: &ByteEpilogue, columns: &Range<usize>, other: Option<(&Operand<'_>, RowsOf)>, signed: bool, levels: &mut [u8]) {
+pub(super) fn byte_stages(
+    e: &ByteEpilogue,
+    columns: &Range<usize>,
+    other: Option<(&Operand<'_>, RowsOf)>,
+    signed: bool,
+    levels: &mut [u8],
+) {
     let count = columns.len();
     if let Some(table) = &e.table {
         levels.chunks_exact_mut(if table.tables() == 1 { levels.len() } else { count }).for_each(|row| look_up(table, columns, row));

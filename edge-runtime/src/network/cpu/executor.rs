@@ -31,10 +31,13 @@ impl CpuExecutor {
     ///
     /// # Errors
     /// [`Error::Backend`] if the threads cannot be started; [`Error::Core`] if weights are not what their step takes.
-    pub fn new(mut plan: Arc<Plan>, threads: usize) -> Result<Self> {
+    pub fn new(plan: Arc<Plan>, threads: usize) -> Result<Self> {
+        Self::with_kernels(plan, threads, Kernels::new())
+    }
+
+    pub(super) fn with_kernels(mut plan: Arc<Plan>, threads: usize, kernels: Kernels) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
         let pool = pool.map_err(|error| Error::Backend { wanted: "cpu", message: format!("{threads} threads: {error}") })?;
-        let kernels = Kernels::new();
         let mut prepared = Vec::with_capacity(plan.steps.len());
         for index in 0..plan.steps.len() {
             let ready = Prepared::new(&plan, &plan.steps[index], &kernels)?;

@@ -1,15 +1,18 @@
-//! Matrix products by the crate `rten-gemm`: VNNI, AVX-512, AVX2, NEON dot product, or plain loops.
+//! The kernels of this machine. Matrix products by the crate `rten-gemm`: VNNI, AVX-512, AVX2, NEON dot product, or plain loops.
 
 use fathom_core::tensor::Elements;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix, PackedBMatrix};
 use rten_tensor::NdTensorView;
 
+use super::dot::Machine;
 use crate::{Error, Result};
 
 /// The kernels of this machine.
 pub(super) struct Kernels {
     bytes: GemmExecutor<u8, i8, i32>,
     floats: GemmExecutor<f32, f32, f32>,
+    machine: Option<Machine>,
+    dense: Option<Machine>,
 }
 
 /// A second operand `[inner, columns]`, packed for the byte kernel.
@@ -41,7 +44,25 @@ pub(super) struct Rows<'a, T> {
 
 impl Kernels {
     pub(super) fn new() -> Self {
-        Self { bytes: GemmExecutor::default(), floats: GemmExecutor::default() }
+        let kernels = Self::of(Machine::new());
+        // Matrix products may have the machine's byte instruction where own loops do not.
+        let dense = kernels.machine.filter(|machine| machine.multiplies_bytes() || kernels.may_saturate());
+        Self { dense, ..kernels }
+    }
+
+    /// With own loops for this machine.
+    pub(super) fn of(machine: Option<Machine>) -> Self {
+        Self { bytes: GemmExecutor::default(), floats: GemmExecutor::default(), machine, dense: machine }
+    }
+
+    /// What own loops of depthwise byte convolutions run on.
+    pub(super) const fn machine(&self) -> Option<Machine> {
+        self.machine
+    }
+
+    /// What own loops of dense byte convolutions run on; none where matrix products are better.
+    pub(super) const fn dense_machine(&self) -> Option<Machine> {
+        self.dense
     }
 
     /// Packs `[inner, columns]` given element by element.
@@ -106,7 +127,7 @@ impl Kernels {
 
 impl std::fmt::Debug for Kernels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kernels({}, {})", self.bytes.kernel_name(), self.floats.kernel_name())
+        write!(f, "Kernels({}, {}, {:?})", self.bytes.kernel_name(), self.floats.kernel_name(), self.machine)
     }
 }
 

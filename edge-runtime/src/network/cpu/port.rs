@@ -1,7 +1,7 @@
 //! The plan's border: the image in, the graph's outputs out, each in the graph's own layout.
 
 use fathom_core::tensor::{Element, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::memory::{Memory, rows};
 use super::vector::quantize_row;
@@ -30,6 +30,10 @@ pub(super) fn load(plan: &Plan, memory: &mut Memory, image: &Tensor) -> Result<(
         Some(quant) => {
             let mut levels = vec![0; values.len()];
             Arch::new().dispatch(|| quantize_row(quant, values, &mut levels));
+            if let (true, [red, green, blue]) = (port.axes == [0, 2, 3, 1] && tensor.pitch == 4, planes(&levels, &port.shape)) {
+                Arch::new().dispatch(Interleave { red, green, blue, pixels: bytes.as_chunks_mut().0 });
+                return Ok(());
+            }
             Walk::of(port).rows(|row, first, step, count| {
                 let row = &mut bytes[row * tensor.pitch..(row + 1) * tensor.pitch];
                 (0..count).for_each(|i| row[i] = levels[first + i * step]);
@@ -38,6 +42,34 @@ pub(super) fn load(plan: &Plan, memory: &mut Memory, image: &Tensor) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The planes of an image `[1, 3, height, width]`; empty ones of anything else.
+fn planes<'a>(levels: &'a [u8], shape: &[usize]) -> [&'a [u8]; 3] {
+    match *shape {
+        [1, 3, height, width] => [0, 1, 2].map(|c| &levels[c * height * width..(c + 1) * height * width]),
+        _ => [&[]; 3],
+    }
+}
+
+/// Three planes become pixels of four bytes.
+struct Interleave<'a> {
+    red: &'a [u8],
+    green: &'a [u8],
+    blue: &'a [u8],
+    pixels: &'a mut [[u8; 4]],
+}
+
+impl WithSimd for Interleave<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let planes = self.red.iter().zip(self.green).zip(self.blue);
+        for (pixel, ((&r, &g), &b)) in self.pixels.iter_mut().zip(planes) {
+            *pixel = u32::to_le_bytes(u32::from(r) | u32::from(g) << 8 | u32::from(b) << 16);
+        }
+    }
 }
 
 /// The plan's outputs as float tensors of the graph's shapes.

@@ -2,8 +2,10 @@
 
 use fathom_core::ops::nn::byte::ByteTable;
 use fathom_core::ops::nn::elementwise::Unary;
+use fathom_core::ops::nn::reduce::Reduce;
 
 use super::bands::PreparedBands;
+use super::columns::PreparedColumns;
 use super::conv::PreparedConv;
 use super::conv_transpose::PreparedConvTranspose;
 use super::depthwise::PreparedDepthwise;
@@ -11,10 +13,11 @@ use super::few::PreparedFew;
 use super::gemm::{Kernels, floats};
 use super::matmul::PreparedMatMul;
 use super::memory::Memory;
+use super::quads::PreparedQuads;
 use super::resize::PreparedResize;
 use super::rows::{self, RowOp};
 use super::work::Workers;
-use super::{pointwise, twin};
+use super::{pointwise, reduce, twin};
 use crate::network::plan::{Plan, Step, StepOp};
 use crate::{Error, Result};
 
@@ -22,6 +25,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) enum Prepared {
     Conv(PreparedConv),
+    Quads(PreparedQuads),
+    Columns(PreparedColumns),
     Bands(PreparedBands),
     Depthwise(PreparedDepthwise),
     Few(PreparedFew),
@@ -31,6 +36,7 @@ pub(super) enum Prepared {
     Unary(Unary),
     MatMul(Box<PreparedMatMul>),
     Rows(RowOp),
+    Reduce(Reduce),
     /// Core's plain loops.
     Twin,
 }
@@ -38,6 +44,12 @@ pub(super) enum Prepared {
 impl Prepared {
     pub(super) fn new(plan: &Plan, step: &Step, kernels: &Kernels) -> Result<Self> {
         Ok(match &step.op {
+            StepOp::Conv { conv, weights, arithmetic } if PreparedColumns::takes(conv, arithmetic, kernels) => {
+                PreparedColumns::new(plan, step, conv, *weights, arithmetic, kernels)?.map_or(Self::Twin, Self::Columns)
+            }
+            StepOp::Conv { conv, weights, arithmetic } if PreparedQuads::takes(conv, arithmetic, kernels) => {
+                PreparedQuads::new(plan, step, conv, *weights, arithmetic, kernels)?.map_or(Self::Twin, Self::Quads)
+            }
             StepOp::Conv { conv, weights, arithmetic } if PreparedDepthwise::takes(conv) => {
                 Self::Depthwise(PreparedDepthwise::new(plan, step, conv, *weights, arithmetic)?)
             }
@@ -56,6 +68,7 @@ impl Prepared {
             StepOp::Table(table) => Self::Table(table.clone()),
             StepOp::Unary(unary) => Self::Unary(*unary),
             StepOp::MatMul(matmul) => Self::MatMul(Box::new(PreparedMatMul::new(plan, step, matmul, kernels)?)),
+            StepOp::Reduce(reduce) if reduce::takes(reduce, plan.tensor(step.output)) => Self::Reduce(*reduce),
             StepOp::Softmax(_) => Self::Rows(RowOp::Softmax),
             StepOp::LayerNorm { norm, scale, bias } => {
                 let vector = |id| Ok::<_, Error>(floats(&plan.weight(id).elements)?.to_vec());
@@ -78,11 +91,14 @@ impl Prepared {
             Self::ConvTranspose(conv) => conv.run(kernels, &inputs, &mut out, workers)?,
             Self::Depthwise(conv) => conv.run(&inputs, &mut out, workers),
             Self::Few(conv) => conv.run(&inputs, &mut out, workers),
+            Self::Quads(conv) => conv.run(&inputs, &mut out, workers),
+            Self::Columns(conv) => conv.run(&inputs, &mut out, workers),
             Self::Resize(resize) => resize.run(&inputs, &mut out, workers),
             Self::Table(table) => pointwise::table(table, &inputs, &mut out, workers),
             Self::Unary(unary) => pointwise::unary(*unary, &inputs, &mut out, workers),
             Self::MatMul(matmul) => matmul.run(kernels, &inputs, &mut out, workers)?,
             Self::Rows(op) => rows::run(op, &inputs, &mut out, workers),
+            Self::Reduce(reduce) => reduce::run(reduce, &inputs, &mut out),
             Self::Twin => {}
         }
         Ok(())
@@ -91,7 +107,8 @@ impl Prepared {
     /// Multiplications a core does in a nanosecond, to an order of magnitude.
     const fn macs_per_ns(&self) -> u64 {
         match self {
-            Self::Conv(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
+            Self::Quads(_) => 200,
+            Self::Conv(_) | Self::Columns(_) | Self::Bands(_) | Self::ConvTranspose(_) | Self::MatMul(_) => 30,
             Self::Depthwise(_) | Self::Few(_) => 12,
             _ => 1,
         }
@@ -109,9 +126,11 @@ impl Prepared {
             Self::Conv(conv) => conv.size(),
             Self::Depthwise(conv) => conv.size(),
             Self::Few(conv) => conv.size(),
+            Self::Quads(conv) => conv.size(),
+            Self::Columns(conv) => conv.size(),
             Self::ConvTranspose(conv) => conv.size(),
             Self::MatMul(matmul) => matmul.size(),
-            Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Rows(_) | Self::Twin => 0,
+            Self::Resize(_) | Self::Table(_) | Self::Unary(_) | Self::Rows(_) | Self::Reduce(_) | Self::Twin => 0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::dot::LANES;
 use crate::{Error, Result};
 
 /// What each thread keeps between steps. Used from within the executor's pool.
@@ -19,6 +20,7 @@ pub(super) struct Scratch {
     pub(super) floats: Vec<f32>,
     pub(super) byte_sums: Vec<i32>,
     pub(super) float_sums: Vec<f32>,
+    pub(super) quads: Vec<[u32; LANES]>,
 }
 
 impl Workers {
@@ -32,8 +34,8 @@ impl Workers {
 
     /// Bytes of the buffers kept.
     pub(super) fn scratch_bytes(&self) -> usize {
-        let bytes = |s: &Scratch| s.bytes.capacity() + 4 * (s.floats.capacity() + s.byte_sums.capacity() + s.float_sums.capacity());
-        self.scratch.iter().map(bytes).sum()
+        let words = |s: &Scratch| s.floats.capacity() + s.byte_sums.capacity() + s.float_sums.capacity() + LANES * s.quads.capacity();
+        self.scratch.iter().map(|s| s.bytes.capacity() + 4 * words(s)).sum()
     }
 
     /// How many of `total` rows to put into a chunk: at most `most`, even shares for all threads, a multiple of 8 where possible.

@@ -236,6 +236,15 @@ impl Arithmetic {
         }
     }
 
+    /// The first operand's zero point and the epilogue, if bytes become bytes.
+    #[must_use]
+    pub const fn bytes_to_bytes(&self) -> Option<(i32, &ByteEpilogue)> {
+        match self {
+            Self::Bytes { zero_a, result: ByteArithmetic::Byte(epilogue), .. } => Some((*zero_a, epilogue)),
+            _ => None,
+        }
+    }
+
     fn constant_bytes(&self) -> usize {
         let table = |t: &Option<ByteTable>| t.as_ref().map_or(0, |t| t.entries().len());
         match self {
