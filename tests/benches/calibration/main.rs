@@ -61,16 +61,17 @@ fn main() {
     }
     let count = cameras.len().min(arguments.cameras);
     // Spread over the list, which is sorted by group.
-    let chosen = (0..count).map(|i| {
-        eprint!("\r{} of {count} cameras", i + 1);
-        (i as u64, &cameras[i * cameras.len() / count])
-    });
+    let chosen = (0..count).map(|i| (i as u64, &cameras[i * cameras.len() / count]));
     if arguments.command == "focal" {
         let searched: Vec<_> = chosen.map(|(_, camera)| focal::search(&mut engine, camera)).collect();
         focal::print(&searched);
         return;
     }
     let chosen: Vec<_> = chosen.collect();
+    let score = |model: &mut dyn DepthModel, i: u64, camera: &cameras::CameraFrames| {
+        eprint!("\r{} of {count} cameras", i + 1);
+        campaign::score(&campaign::see(model, camera, 1000 * i + 7), 99 + i)
+    };
     let mut scores: Vec<_> = chosen.iter().map(|(i, camera)| score(&mut engine, *i, camera)).collect();
     if arguments.command == "cross" {
         let [even, odd] = [0, 1].map(|rest| halves::card(engine.card(), scores.iter().skip(rest).step_by(2)));
@@ -92,10 +93,6 @@ fn main() {
     } else {
         card_lines(&scores);
     }
-}
-
-fn score(model: &mut dyn DepthModel, i: u64, camera: &cameras::CameraFrames) -> campaign::Scored {
-    campaign::score(&campaign::see(model, camera, 1000 * i + 7), 99 + i)
 }
 
 /// What the card should say, measured on these cameras.
