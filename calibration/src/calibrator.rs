@@ -294,7 +294,9 @@ impl<'m> Calibrator<'m> {
             reasons.push(reason);
         }
         let focal_known = within("focal length", sigma(2), FOCAL_LIMIT, reasons);
-        let scale_known = within("scale", sigma(0), SCALE_LIMIT, reasons);
+        let few = self.too_few_distances(sigma(0));
+        let scale_known = few.is_none() && within("scale", sigma(0), SCALE_LIMIT, reasons);
+        reasons.extend(few);
         if !tau_known {
             return Calibration { state: State::NotObservable, ..self.options.old.clone() };
         }
@@ -321,6 +323,12 @@ impl<'m> Calibrator<'m> {
             Some(_) => {}
         }
         reasons.extend(self.refused.iter().map(|(count, fault)| Reason::Refused { count: *count, fault: *fault }));
+    }
+
+    /// Says in how many frames distances would have to be measured, if they were in some and do not tell the scale.
+    fn too_few_distances(&self, sigma: f64) -> Option<Reason> {
+        let few = !self.range.is_empty() && sigma.is_finite() && sigma > SCALE_LIMIT;
+        few.then(|| Reason::TooFewDistances { sigma, limit: SCALE_LIMIT, frames: self.range.frames_for(SCALE_LIMIT) })
     }
 
     /// Refuses a shift that puts the farthest hundredth of most frames behind the camera.

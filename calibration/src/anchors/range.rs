@@ -107,6 +107,12 @@ impl Range {
         Ok(())
     }
 
+    /// Frames with one exact distance each that tell the scale to `sigma`.
+    #[must_use]
+    pub fn frames_for(&self, sigma: f64) -> usize {
+        (self.spread.frame.hypot(self.spread.pixel) / sigma).powi(2).ceil() as usize
+    }
+
     fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {
         let (ln_shifted, slope) = soft_ln(seen.x + theta.tau, NEAR * seen.std);
         let sign = if self.kind == OutputKind::InverseDepth { -1.0 } else { 1.0 };
