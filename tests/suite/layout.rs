@@ -41,6 +41,22 @@ fn every_kernel_binds_what_its_launch_half_says() {
 }
 
 #[test]
+fn every_kernel_of_a_frame_can_begin_at_any_of_its_workgroups() {
+    for kernel in fathom_gpu::ALL.iter().filter(|kernel| !kernel.name.starts_with("splat/")) {
+        let has = |name: &str| kernel.params.fields.iter().any(|field| field.name == name);
+        let axes = ["origin_x", "origin_y", "origin_z"].map(has);
+        let expected = match kernel.name {
+            // One workgroup; one column of them; one plane.
+            "nn/pooled_head" => [false; 3],
+            "nn/conv_separable" => [false, true, false],
+            "image/preprocess" => [true, true, false],
+            _ => [!has("first_group"); 3],
+        };
+        assert_eq!(axes, expected, "{}", kernel.name);
+    }
+}
+
+#[test]
 fn every_kernel_names_its_twin_and_no_two_share_a_name() {
     let mut names: Vec<&str> = fathom_gpu::ALL.iter().map(|kernel| kernel.name).collect();
     names.sort_unstable();
