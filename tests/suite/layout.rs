@@ -41,6 +41,22 @@ fn every_kernel_binds_what_its_launch_half_says() {
 }
 
 #[test]
+fn every_kernel_of_a_frame_can_begin_at_any_of_its_workgroups() {
+    for kernel in fathom_gpu::ALL.iter().filter(|kernel| !kernel.name.starts_with("splat/")) {
+        let has = |name: &str| kernel.params.fields.iter().any(|field| field.name == name);
+        let axes = ["origin_x", "origin_y", "origin_z"].map(has);
+        let expected = match kernel.name {
+            // One workgroup; one column of them; one plane.
+            "nn/pooled_head" => [false; 3],
+            "nn/conv_separable" => [false, true, false],
+            "image/preprocess" => [true, true, false],
+            _ => [!has("first_group"); 3],
+        };
+        assert_eq!(axes, expected, "{}", kernel.name);
+    }
+}
+
+#[test]
 fn every_kernel_names_its_twin_and_no_two_share_a_name() {
     let mut names: Vec<&str> = fathom_gpu::ALL.iter().map(|kernel| kernel.name).collect();
     names.sort_unstable();
@@ -79,10 +95,11 @@ fn the_matrix_kernel_compiles_to_cooperative_instructions() {
 fn functions_that_kernels_share_are_the_same_text_in_all_of_them() {
     let bytes = ["conv_depthwise", "conv_dot4", "conv_matrix", "conv_spread", "conv_transpose_bytes"];
     let floats = ["conv_depthwise_f32", "conv_f16", "conv_f32", "conv_transpose_f32"];
-    let shared: [(&[&str], &[&str]); 4] = [
+    let shared: [(&[&str], &[&str]); 5] = [
         (&["byte_of", "look_up", "look_up_pair", "column_of"], &["conv_dot4", "conv_separable"]),
         (&["byte_of", "look_up", "look_up_pair", "column_of", "finish"], &bytes),
         (&["load", "store", "load_residual", "finish"], &floats),
+        (&["end"], &["matmul_bytes", "pooled_head", "reduce", "softmax"]),
         (&["load", "store"], &["conv_f32", "pool", "unary", "softmax", "layer_norm"]),
     ];
     for (functions, kernels) in shared {

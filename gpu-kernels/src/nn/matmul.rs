@@ -111,13 +111,11 @@ pub struct ByteParams {
     zero_point: i32,
     low: i32,
     high: i32,
-    tables: u32,
     low_real: f32,
     high_real: f32,
     origin_x: u32,
     origin_y: u32,
     origin_z: u32,
-    reserved_2: u32,
 }
 
 /// The byte kernel.
@@ -146,13 +144,11 @@ pub const BYTES: Kernel = Kernel {
         zero_point,
         low,
         high,
-        tables,
         low_real,
         high_real,
         origin_x,
         origin_y,
         origin_z,
-        reserved_2,
     }),
     bindings: &[Access::ReadWrite, Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite],
     needs: &[],
@@ -261,13 +257,11 @@ pub fn bytes(
         zero_point,
         low,
         high,
-        tables,
         low_real,
         high_real,
         origin_x: 0,
         origin_y: 0,
         origin_z: 0,
-        reserved_2: 0,
     };
     let constants = vec![finish.columns(product.columns.div_ceil(4), &[]), table_bytes];
     let real = matches!(finish, Finish::Real(_));
@@ -289,7 +283,8 @@ pub fn bytes(
         .with("WG_Y", workgroup[1])
         .with("A_SIGNED", u8::from(signed[0]))
         .with("B_SIGNED", u8::from(signed[1]))
-        .with("REAL", u8::from(real));
+        .with("REAL", u8::from(real))
+        .with("TABLES", tables.min(2));
     Some(Prepared { launch, constants })
 }
 

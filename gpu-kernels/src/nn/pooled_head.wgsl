@@ -56,11 +56,20 @@ fn through_bytes(value: f32) -> f32 {
     return params.mean_scale * f32(q - params.mean_zero);
 }
 
+// The end of a loop, which is a parameter, as a number that no compiler takes for one: Mesa's lavapipe (22.3) compiles a kernel whose
+// short loops end at parameters anew for every dispatch, and keeps them all.
+fn end(count: u32, invocation: u32) -> u32 {
+    return min(count, invocation | 0x80000000u);
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_id) local: vec3u) {
+    let pixels = end(params.pixels, local.x);
+    let channels = end(params.channels, local.x);
+    let hidden = end(params.hidden, local.x);
     for (var c = local.x; c < params.channels; c += WG) {
         var sum = 0.0;
-        for (var pixel = 0u; pixel < params.pixels; pixel++) {
+        for (var pixel = 0u; pixel < pixels; pixel++) {
             sum += load(params.source_start + pixel * params.source_pitch + c);
         }
         means[c] = through_bytes(sum / f32(params.pixels));
@@ -69,7 +78,7 @@ fn main(@builtin(local_invocation_id) local: vec3u) {
     let hidden_bias = params.hidden * params.channels;
     for (var h = local.x; h < params.hidden; h += WG) {
         var sum = 0.0;
-        for (var c = 0u; c < params.channels; c++) {
+        for (var c = 0u; c < channels; c++) {
             sum += weights[h * params.channels + c] * means[c];
         }
         middle[h] = clamp(sum + weights[hidden_bias + h], params.hidden_low, params.hidden_high);
@@ -79,7 +88,7 @@ fn main(@builtin(local_invocation_id) local: vec3u) {
     let bias = second + params.outputs * params.hidden;
     for (var o = local.x; o < params.outputs; o += WG) {
         var sum = 0.0;
-        for (var h = 0u; h < params.hidden; h++) {
+        for (var h = 0u; h < hidden; h++) {
             sum += weights[second + o * params.hidden + h] * middle[h];
         }
         destination[params.target_start + o] = bitcast<u32>(clamp(sum + weights[bias + o], params.low, params.high));

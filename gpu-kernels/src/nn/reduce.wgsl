@@ -58,6 +58,12 @@ fn index(i: u32, shape: vec4u) -> vec4u {
     return vec4u(i / (shape.w * shape.z * shape.y), i / (shape.w * shape.z) % shape.y, i / shape.w % shape.z, i % shape.w);
 }
 
+// The end of a loop, which is a parameter, as a number that no compiler takes for one: Mesa's lavapipe (22.3) compiles a kernel whose
+// short loops end at parameters anew for every dispatch, and keeps them all.
+fn end(count: u32, invocation: u32) -> u32 {
+    return min(count, invocation | 0x80000000u);
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(local_invocation_id) local: vec3u,
@@ -70,7 +76,7 @@ fn main(
         return;
     }
     let first = params.source_start + dot(kept, params.kept_strides);
-    let count = params.reduced.x * params.reduced.y * params.reduced.z * params.reduced.w;
+    let count = end(params.reduced.x * params.reduced.y * params.reduced.z * params.reduced.w, local.x);
     var result = select(0.0, load(first), FUNCTION == 2u);
     for (var k = 0u; k < count; k++) {
         let value = load(first + dot(index(k, params.reduced), params.reduced_strides));

@@ -60,6 +60,12 @@ fn carried(quad: u32) -> vec4<bool> {
     return vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.columns);
 }
 
+// The end of a loop, which is a parameter, as a number that no compiler takes for one: Mesa's lavapipe (22.3) compiles a kernel whose
+// short loops end at parameters anew for every dispatch, and keeps them all.
+fn end(count: u32, invocation: u32) -> u32 {
+    return min(count, invocation | 0x80000000u);
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(local_invocation_id) local: vec3u,
@@ -71,7 +77,7 @@ fn main(
         return;
     }
     let start = params.source_start + row * params.source_pitch;
-    let quads = (params.columns + 3u) / 4u;
+    let quads = end((params.columns + 3u) / 4u, local.x);
     var largest = vec4f(load(start).x);
     for (var quad = 0u; quad < quads; quad++) {
         largest = select(largest, max(largest, load(start + quad)), carried(quad));
