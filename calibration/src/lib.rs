@@ -30,7 +30,7 @@
 //!   views' curve lay 0.54 from the true ln f and that of the two-way objective over orbits 0.38, the best constant 0.28
 //!   and 0.30, rank correlation with the truth 0.12 and 0.09 (a network half trained; `-- focal MANIFEST.tsv`). A turn
 //!   between real frames gives it to 1%, with a gyro or without (20 degrees, 320 pixels, grey noise of 2 levels); a prior
-//!   of 10% stays one: with the field of view that the network reads its error is 6.5% in the median.
+//!   of 10% stays one: with the field of view that the network reads its error is 6.7% in the median.
 //! * **Kappa decides**, and training decides kappa. With the scale-and-shift-invariant loss alone every picture has its own
 //!   affine: kappa 1.1 with a spread of 0.8 between cameras, by yaw 0.5 and by pitch 1.8. With one shift held for all
 //!   frames, and one scale for a frame and its turned view, kappa is 0.91 +- 0.35 (18 held-out cameras), by yaw 1.1 and by
