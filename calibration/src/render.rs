@@ -37,17 +37,21 @@ impl Source {
     }
 
     /// Bilinear sample at a pixel position, borders repeated; `inside` tells whether the position is within the picture.
+    #[inline]
     fn sample(&self, u_px: f64, v_px: f64) -> ([f32; 3], bool) {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         let inside = u_px >= 0.0 && v_px >= 0.0 && u_px <= width as f64 && v_px <= height as f64;
-        let x = (u_px - 0.5).clamp(0.0, (width - 1) as f64);
-        let y = (v_px - 0.5).clamp(0.0, (height - 1) as f64);
-        let (x0, y0) = (x as usize, y as usize);
+        let x = (u_px - 0.5).clamp(0.0, (width - 1) as f64) as f32;
+        let y = (v_px - 0.5).clamp(0.0, (height - 1) as f64) as f32;
+        let (x0, y0) = (x as u32 as usize, y as u32 as usize);
         let (x1, y1) = ((x0 + 1).min(width - 1), (y0 + 1).min(height - 1));
-        let (fx, fy) = ((x - x0 as f64) as f32, (y - y0 as f64) as f32);
-        let at = |x: usize, y: usize| self.pixels[y * width + x];
-        let (a, b, c, d) = (at(x0, y0), at(x1, y0), at(x0, y1), at(x1, y1));
-        let mix = |i: usize| (a[i] * (1.0 - fx) + b[i] * fx) * (1.0 - fy) + (c[i] * (1.0 - fx) + d[i] * fx) * fy;
+        let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+        let (upper, lower) = (&self.pixels[y0 * width..][..width], &self.pixels[y1 * width..][..width]);
+        let (a, b, c, d) = (upper[x0], upper[x1], lower[x0], lower[x1]);
+        let mix = |i: usize| {
+            let (above, below) = (a[i] + (b[i] - a[i]) * fx, c[i] + (d[i] - c[i]) * fx);
+            above + (below - above) * fy
+        };
         ([mix(0), mix(1), mix(2)], inside)
     }
 }
@@ -97,11 +101,17 @@ pub fn turned(source: &Source, frame_camera: &Intrinsics, camera: &Intrinsics, v
     let (width, height) = (camera.size.width, camera.size.height);
     let mut pixels = Vec::with_capacity(camera.size.area());
     let mut shown = Vec::with_capacity(camera.size.area());
+    let step = to_source.column(0);
+    // A row's positions first, its colours then: the former are plain arithmetic, many at a time.
+    let mut positions = vec![None; width as usize];
     for y in 0..height {
         let start = to_source * Vector3::new(0.5, f64::from(y) + 0.5, 1.0);
-        for x in 0..width {
-            let p = start + to_source.column(0) * f64::from(x);
-            let (colour, inside) = if p.z > 1e-6 { source.sample(p.x / p.z, p.y / p.z) } else { ([0.0; 3], false) };
+        for (x, position) in (0..width).zip(&mut positions) {
+            let [u, v, w] = [0, 1, 2].map(|i| start[i] + step[i] * f64::from(x));
+            *position = (w > 1e-6).then(|| (u / w, v / w));
+        }
+        for position in &positions {
+            let (colour, inside) = position.map_or(([0.0; 3], false), |(u, v)| source.sample(u, v));
             pixels.push(colour.map(|c| (c + 0.5) as u8));
             shown.push(inside);
         }

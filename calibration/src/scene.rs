@@ -74,18 +74,16 @@ pub fn comparable(x: &RelativeDepth) -> Vec<bool> {
     let edge = (EDGE * spread.std) as f32;
     let sky = sky_below(x, &spread);
     let (rim_x, rim_y) = ((RIM * width as f64).ceil() as usize, (RIM * height as f64).ceil() as usize);
-    let reach = 2;
-    (0..values.len())
-        .map(|i| {
-            let (column, row) = (i % width, i / width);
-            let inside = (rim_x.max(reach)..width.saturating_sub(rim_x.max(reach))).contains(&column)
-                && (rim_y.max(reach)..height.saturating_sub(rim_y.max(reach))).contains(&row);
-            inside
-                && values[i] > sky
-                && (values[i - reach] - values[i + reach]).abs() < edge
-                && (values[i - reach * width] - values[i + reach * width]).abs() < edge
-        })
-        .collect()
+    let (rim_x, rim_y, reach) = (rim_x.max(REACH), rim_y.max(REACH), REACH * width);
+    let mut kept = vec![false; values.len()];
+    for row in rim_y..height.saturating_sub(rim_y) {
+        for i in row * width + rim_x..(row * width + width).saturating_sub(rim_x) {
+            kept[i] = values[i] > sky
+                && (values[i - REACH] - values[i + REACH]).abs() < edge
+                && (values[i - reach] - values[i + reach]).abs() < edge;
+        }
+    }
+    kept
 }
 
 /// Mean and standard deviation of a map.
@@ -110,6 +108,9 @@ impl Spread {
 
 /// Rim left out, share of the width and height on each side.
 pub const RIM: f64 = 0.06;
+
+/// How far on the neighbours lie that an edge is looked for between, pixels.
+const REACH: usize = 2;
 
 /// Change over four pixels above which a pixel is a depth edge, standard deviations of the map.
 pub const EDGE: f64 = 0.5;

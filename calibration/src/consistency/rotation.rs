@@ -61,24 +61,35 @@ impl Moments {
     /// Robust sums: Huber weights about the view's own best tau, three rounds.
     #[must_use]
     pub fn robust(changes: &[Change]) -> Self {
-        let mut moments = Self::weighted(changes, |_| 1.0);
-        for _ in 0..3 {
-            let Some(tau) = moments.tau() else { return moments };
-            let residual = |c: &Change| c.delta - c.a * (c.x + tau);
-            let mut sizes: Vec<f64> = changes.iter().map(|c| residual(c).abs()).collect();
-            let limit = HUBER * MAD_TO_SIGMA * median(&mut sizes).unwrap_or(0.0);
-            moments = Self::weighted(changes, |c| huber(residual(c), limit));
+        let Some(mut tau) = best_tau(changes, |_| 1.0) else { return Self::weighted(changes, |_| 1.0) };
+        let residual = |c: &Change, tau: f64| c.delta - c.a * (c.x + tau);
+        let mut sizes = Vec::with_capacity(changes.len());
+        let mut limit = |tau: f64| {
+            sizes.clear();
+            sizes.extend(changes.iter().map(|c| residual(c, tau).abs()));
+            HUBER * MAD_TO_SIGMA * median(&mut sizes).unwrap_or(0.0)
+        };
+        // The last round keeps all sums, those before it only what the next one needs.
+        for _ in 0..2 {
+            let limit = limit(tau);
+            tau = best_tau(changes, |c| huber(residual(c, tau), limit)).unwrap_or(tau);
         }
-        moments
+        let limit = limit(tau);
+        Self::weighted(changes, |c| huber(residual(c, tau), limit))
     }
 
     fn weighted(changes: &[Change], weight: impl Fn(&Change) -> f64) -> Self {
-        let mut sum = Matrix5::zeros();
+        // The triangle on and below the diagonal, row by row.
+        let mut sums = [0.0; 15];
         for change in changes {
-            let row = Vector5::new(change.a, change.a * change.x, 1.0, change.x, change.delta);
-            sum.ger(weight(change), &row, &row, 1.0);
+            let (row, weight) = ([change.a, change.a * change.x, 1.0, change.x, change.delta], weight(change));
+            let weighted = row.map(|value| weight * value);
+            let mut next = sums.iter_mut();
+            for (i, value) in row.iter().enumerate() {
+                weighted[..=i].iter().zip(next.by_ref()).for_each(|(other, sum)| *sum += value * other);
+            }
         }
-        Self(sum)
+        Self(Matrix5::from_fn(|i, j| sums[i.max(j) * (i.max(j) + 1) / 2 + i.min(j)]))
     }
 
     /// Sum of weights.
@@ -112,6 +123,17 @@ impl Moments {
         let row = Vector5::new(-tau, -1.0, 0.0, 0.0, 1.0);
         (row.dot(&(self.0 * row)) / self.weight()).max(0.0)
     }
+}
+
+/// [`Moments::tau`] alone.
+fn best_tau(changes: &[Change], weight: impl Fn(&Change) -> f64) -> Option<f64> {
+    let (mut information, mut sum) = (0.0, 0.0);
+    for change in changes {
+        let weighted = weight(change) * change.a;
+        information += weighted * change.a;
+        sum += weighted * (change.delta - change.a * change.x);
+    }
+    (information > 0.0).then(|| sum / information)
 }
 
 impl std::ops::Add for Moments {
@@ -152,6 +174,16 @@ mod tests {
         assert!((Moments::robust(&clean).tau().unwrap() - 0.7).abs() < 1e-9);
         let dirty: Vec<_> = (0..2000).map(change).collect();
         assert!((Moments::robust(&dirty).tau().unwrap() - 0.7).abs() < 0.05);
+    }
+
+    #[test]
+    fn sums_are_those_of_outer_products() {
+        let changes: Vec<_> = (0..5).map(|i| Change { x: f64::from(i), a: 0.1 * f64::from(i) - 0.2, delta: 0.3 }).collect();
+        let rows = changes.iter().map(|c| Vector5::new(c.a, c.a * c.x, 1.0, c.x, c.delta));
+        let expected: Matrix5<f64> = rows.map(|row| 2.0 * row * row.transpose()).sum();
+        let moments = Moments::weighted(&changes, |_| 2.0);
+        assert!((moments.0 - expected).norm() < 1e-12);
+        assert!((best_tau(&changes, |_| 2.0).unwrap() - moments.tau().unwrap()).abs() < 1e-12);
     }
 
     #[test]
