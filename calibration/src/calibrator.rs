@@ -325,10 +325,12 @@ impl<'m> Calibrator<'m> {
         reasons.extend(self.refused.iter().map(|(count, fault)| Reason::Refused { count: *count, fault: *fault }));
     }
 
-    /// Says in how many frames distances would have to be measured, if they were in some and do not tell the scale.
+    /// Says in how many frames distances would have to be measured, if they were in some and do not tell the scale: its variance falls
+    /// with their number, but for the part that tau has in it.
     fn too_few_distances(&self, sigma: f64) -> Option<Reason> {
+        let frames = self.range.frames() as f64 * (sigma / SCALE_LIMIT).powi(2) * TAU_PART;
         let few = !self.range.is_empty() && sigma.is_finite() && sigma > SCALE_LIMIT;
-        few.then(|| Reason::TooFewDistances { sigma, limit: SCALE_LIMIT, frames: self.range.frames_for(SCALE_LIMIT) })
+        few.then(|| Reason::TooFewDistances { sigma, limit: SCALE_LIMIT, frames: frames.ceil() as usize })
     }
 
     /// Refuses a shift that puts the farthest hundredth of most frames behind the camera.
@@ -366,6 +368,9 @@ const fn runs_with(focal_lengths: usize) -> usize {
 
 /// Sigma of ln f up to which one focal length is enough to render with.
 const KNOWN: f64 = 0.05;
+
+/// What is asked for beyond what the variance of the scale alone would take.
+const TAU_PART: f64 = 1.25;
 
 /// How far behind the camera, in units of the mean of `x + tau`, the farthest hundredth may seem before tau is refused.
 const BEHIND: f64 = 0.05;

@@ -52,14 +52,14 @@ pub enum Reason {
     },
     /// Distances were measured in too few frames for the scale.
     #[error(
-        "scale is known to {sigma:.2}, needed {limit:.2}: frames of this network differ in scale, distances in {frames} of them would do"
+        "scale is known to {sigma:.2}, needed {limit:.2}: frames of this network differ in scale, distances in about {frames} of them would do"
     )]
     TooFewDistances {
         /// One sigma of ln s.
         sigma: f64,
         /// Largest accepted.
         limit: f64,
-        /// Frames with a distance that the limit takes.
+        /// Frames with a distance that the limit takes, about.
         frames: usize,
     },
     /// Much of every frame would lie behind the camera.

@@ -107,10 +107,10 @@ impl Range {
         Ok(())
     }
 
-    /// Frames with one exact distance each that tell the scale to `sigma`.
+    /// Frames in which distances were measured.
     #[must_use]
-    pub fn frames_for(&self, sigma: f64) -> usize {
-        (self.spread.frame.hypot(self.spread.pixel) / sigma).powi(2).ceil() as usize
+    pub fn frames(&self) -> usize {
+        self.rows.items().chunk_by(|a, b| a.frame == b.frame).count()
     }
 
     fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {

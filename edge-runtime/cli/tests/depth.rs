@@ -5,16 +5,11 @@
 mod program;
 
 use std::fs;
-use std::path::Path;
 
 use fathom_calibration::store::{self, Identity, Stored};
 use fathom_core::calibration::{Calibration, State};
 use fathom_core::frame::Size;
-use program::{fathom, frame, json, keys, picture, shared};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use program::{fathom, frame, json, keys, picture, shared, text};
 
 #[test]
 fn the_json_object_holds_what_the_design_names() {
