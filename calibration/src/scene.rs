@@ -100,10 +100,20 @@ impl Spread {
     #[must_use]
     pub fn of(values: &[f32]) -> Self {
         let n = values.len().max(1) as f64;
-        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-        let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
+        let mean = lanes(values, 0.0, |sum, v| sum + f64::from(v)).iter().sum::<f64>() / n;
+        let variance = lanes(values, 0.0, |sum, v| sum + (f64::from(v) - mean).powi(2)).iter().sum::<f64>() / n;
         Self { mean, std: variance.sqrt() }
     }
+}
+
+/// Folds every eighth value into a lane of its own: no step waits for the one before.
+fn lanes<T: Copy>(values: &[f32], start: T, fold: impl Fn(T, f32) -> T) -> [T; 8] {
+    let mut lanes = [start; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks.iter().map(<[f32; 8]>::as_slice).chain([rest]) {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane = fold(*lane, value));
+    }
+    lanes
 }
 
 /// Rim left out, share of the width and height on each side.
@@ -122,7 +132,7 @@ fn sky_below(x: &RelativeDepth, spread: &Spread) -> f32 {
     if x.kind() != OutputKind::InverseDepth {
         return f32::NEG_INFINITY;
     }
-    let lowest = x.values().iter().copied().fold(f32::INFINITY, f32::min);
+    let lowest = lanes(x.values(), f32::INFINITY, f32::min).into_iter().fold(f32::INFINITY, f32::min);
     let limit = lowest + (SKY * spread.std) as f32;
     let within = x.values().iter().filter(|v| **v <= limit).count();
     if within * 10 >= x.values().len() { limit } else { f32::NEG_INFINITY }

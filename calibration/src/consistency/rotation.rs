@@ -39,13 +39,16 @@ pub fn changes(
     view_from_frame: &UnitQuaternion<f64>,
 ) -> Vec<Change> {
     let width = x.size().width as usize;
+    // Rays are linear in the pixel, turned ones too.
     let rotation = view_from_frame.to_rotation_matrix();
+    let (first, right, down) = (camera.ray(0.5, 0.5), camera.ray(1.5, 0.5), camera.ray(0.5, 1.5));
+    let (right, down, first) = (rotation * (right - first), rotation * (down - first), rotation * first);
     let mut changes = Vec::new();
     let rows = (0..x.size().height as usize).step_by(STRIDE);
     let pixels = rows.flat_map(|row| (0..width).step_by(STRIDE).map(move |column| (row, column)));
     for (row, column) in pixels.filter(|(row, column)| keep[row * width + column]) {
         let value = x.values()[row * width + column];
-        let moved = rotation * camera.ray(column as f64 + 0.5, row as f64 + 0.5);
+        let moved = first + right * column as f64 + down * row as f64;
         let Some((u, v)) = camera.project(&moved) else { continue };
         let Some(answer) = sample(turned, u, v) else { continue };
         let pixel = (v as usize).min(turned.size().height as usize - 1) * width + (u as usize).min(width - 1);
