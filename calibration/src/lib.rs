@@ -49,7 +49,7 @@
 //!   5.0 s); less than 1 MB on top of the engine's memory.
 //!   (`cargo bench -p fathom-tests --bench calibration -- boot MANIFEST.tsv`)
 //! * **Frames have scales of their own.** With the default shift, the best scale of a frame lies 0.41 (one sigma of the logarithm)
-//!   from its camera's, a pixel 0.15 from its frame's (100 held-out cameras; rooms 0.33, open ground 1.2). The card says so
+//!   from its camera's, a pixel 0.15 from its frame's (100 held-out cameras). The card says so
 //!   ([`fathom_core::model::ScaleSpread`]), the range cue weighs by it, and a scale that rests on too few frames is refused with the
 //!   number that would do. A distance measured in a frame moves that frame's own scale ([`anchors::frame_scale`]).
 //!

@@ -24,9 +24,9 @@ impl Prior {
     /// is of the order of the output's spread. Scale: e^30 either way.
     #[must_use]
     pub fn broad(width_px: u32, mean_x: f64, std_x: f64) -> Self {
-        let fov_60 = (f64::from(width_px) / 2.0 / 30_f64.to_radians().tan()).ln();
-        let centre = Theta { ln_scale: 0.0, tau: 2.0 * std_x - mean_x, ln_focal: fov_60 };
-        Self { centre, sigma: Vector3::new(30.0, 20.0 * std_x.max(f64::MIN_POSITIVE), 0.4) }
+        let (ln_focal, sigma) = broad_focal(width_px);
+        let centre = Theta { ln_scale: 0.0, tau: 2.0 * std_x - mean_x, ln_focal };
+        Self { centre, sigma: Vector3::new(30.0, 20.0 * std_x.max(f64::MIN_POSITIVE), sigma) }
     }
 
     fn add_to(&self, sum: &mut Information, theta: &Theta) {
@@ -35,6 +35,11 @@ impl Prior {
         sum.vector += residual.component_div(&self.sigma);
         sum.loss += 0.5 * residual.norm_squared();
     }
+}
+
+/// ln f of a lens of which nothing is known, pixels, and one sigma of it: 60 degrees across.
+pub(crate) fn broad_focal(width_px: u32) -> (f64, f64) {
+    ((f64::from(width_px) / 2.0 / 30_f64.to_radians().tan()).ln(), 0.4)
 }
 
 /// What the cues together say.

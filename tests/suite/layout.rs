@@ -95,10 +95,11 @@ fn the_matrix_kernel_compiles_to_cooperative_instructions() {
 fn functions_that_kernels_share_are_the_same_text_in_all_of_them() {
     let bytes = ["conv_depthwise", "conv_dot4", "conv_matrix", "conv_spread", "conv_transpose_bytes"];
     let floats = ["conv_depthwise_f32", "conv_f16", "conv_f32", "conv_transpose_f32"];
-    let shared: [(&[&str], &[&str]); 5] = [
+    let shared: [(&[&str], &[&str]); 6] = [
         (&["byte_of", "look_up", "look_up_pair", "column_of"], &["conv_dot4", "conv_separable"]),
         (&["byte_of", "look_up", "look_up_pair", "column_of", "finish"], &bytes),
         (&["load", "store", "load_residual", "finish"], &floats),
+        (&["steps_of"], &["binary", "byte_pair"]),
         (&["end"], &["matmul_bytes", "pooled_head", "reduce", "softmax"]),
         (&["load", "store"], &["conv_f32", "pool", "unary", "softmax", "layer_norm"]),
     ];

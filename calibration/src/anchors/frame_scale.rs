@@ -9,9 +9,10 @@ use fathom_core::frame::Size;
 use fathom_core::model::ScaleSpread;
 use nalgebra::Matrix3;
 
-use super::range::{FRAME_POINTS, RangePoint, value_at};
+use super::range::{FRAME_POINTS, RangePoint, ln_ray, value_at};
 use crate::Result;
 use crate::scene::median;
+use crate::solve::broad_focal;
 use crate::theta::depth_of;
 
 /// The calibration for one frame: its scale is what the camera's and the frame's own points say together, each as well as it is known.
@@ -20,7 +21,8 @@ use crate::theta::depth_of;
 /// camera's scale is unknown the points stand alone. Points where the network sees nothing before infinity are left out; without any
 /// point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be of any size.
 ///
-/// Without a known focal length a point's ray is taken through the broad prior's lens (60 degrees), which is exact in the middle.
+/// Without a known focal length a point's ray is taken through the broad prior's lens (60 degrees): exact in the middle, and as
+/// uncertain towards the border as that lens is.
 ///
 /// # Errors
 /// [`crate::Error::Anchor`] naming the first bad point.
@@ -31,16 +33,16 @@ pub fn frame_scale(
     frame: Size,
     points: &[RangePoint],
 ) -> Result<Calibration> {
-    let focal_px = calibration.camera.map_or(f64::from(frame.width) / 2.0 / 30_f64.to_radians().tan(), |camera| camera.fx_px);
+    let known = calibration.camera.map(|camera| (camera.fx_px.ln(), calibration.ln_focal_sigma()));
+    let (ln_focal, focal_sigma) = known.filter(|(_, sigma)| sigma.is_finite()).unwrap_or_else(|| broad_focal(frame.width));
     let (mut scales, mut variances) = (Vec::new(), Vec::new());
     for point in points {
         let point = point.checked(frame)?;
         let Some(depth) = value_at(output, frame, &point).and_then(|x| depth_of(output.kind(), x, calibration.tau)) else { continue };
-        let offset = [point.u_px - f64::from(frame.width) / 2.0, point.v_px - f64::from(frame.height) / 2.0];
-        let ln_ray = 0.5 * offset.iter().map(|o| (o / focal_px).powi(2)).sum::<f64>().ln_1p();
+        let (ln_ray, ray_slope) = ln_ray(point.offset_px(frame), ln_focal);
         let ln_ratio = point.metres.ln() - ln_ray - depth.ln();
         scales.push(if output.kind() == OutputKind::InverseDepth { -ln_ratio } else { ln_ratio });
-        variances.push(point.relative_sigma.powi(2) + spread.pixel.powi(2));
+        variances.push(point.relative_sigma.powi(2) + spread.pixel.powi(2) + (ray_slope * focal_sigma).powi(2));
     }
     let count = (scales.len() as f64).min(FRAME_POINTS);
     let (Some(seen), Some(variance)) = (median(&mut scales), median(&mut variances)) else { return Ok(calibration.clone()) };
@@ -58,6 +60,8 @@ pub fn frame_scale(
 
 #[cfg(test)]
 mod tests {
+    use fathom_core::camera::Intrinsics;
+
     use super::*;
 
     const FRAME: Size = Size::new(8, 6);
@@ -88,6 +92,17 @@ mod tests {
         let found = frame_scale(&camera, SPREAD, &output(), FRAME, &[point(0.5_f64 * 1_f64.exp())]).unwrap();
         assert!((found.ln_scale.unwrap() + 0.5).abs() < 1e-9, "{found:?}");
         assert!((found.covariance[(0, 0)] - 0.08).abs() < 1e-9);
+    }
+
+    #[test]
+    fn away_from_the_middle_an_unknown_lens_makes_the_scale_less_certain() {
+        let (unknown, corner) = (Calibration::from_default_tau(0.5), RangePoint { u_px: 8.0, v_px: 6.0, ..point(4.0) });
+        let sigma = |camera: &Calibration| frame_scale(camera, SPREAD, &output(), FRAME, &[corner]).unwrap().ln_scale_sigma();
+        // |offset|^2 = 25 px^2 over f^2 = 16 / tan^2 30 = 48 px^2: slope 25 / 73, times 0.4.
+        assert!((sigma(&unknown) - 0.4_f64.hypot(0.4 * 25.0 / 73.0)).abs() < 1e-9, "{}", sigma(&unknown));
+        let mut known = Calibration { camera: Intrinsics::centred(FRAME, 7.0).ok(), ..unknown };
+        known.covariance[(2, 2)] = 0.0;
+        assert!((sigma(&known) - 0.4).abs() < 1e-9);
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl RangePoint {
         }
         Ok(self)
     }
+
+    /// From the middle of the frame.
+    pub(super) fn offset_px(&self, frame: Size) -> [f64; 2] {
+        [self.u_px - f64::from(frame.width) / 2.0, self.v_px - f64::from(frame.height) / 2.0]
+    }
 }
 
 /// The points of all frames so far; memory does not grow.
@@ -99,7 +104,7 @@ impl Range {
         for point in points {
             let point = point.checked(self.frame)?;
             let Some(x) = value_at(output, self.frame, &point) else { continue };
-            let offset_px = [point.u_px - f64::from(self.frame.width) / 2.0, point.v_px - f64::from(self.frame.height) / 2.0];
+            let offset_px = point.offset_px(self.frame);
             let (metres, relative_sigma) = (point.metres, point.relative_sigma);
             self.rows.push(Seen { frame: self.frames, x, std: spread.std, offset_px, metres, relative_sigma });
         }
@@ -116,10 +121,7 @@ impl Range {
     fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {
         let (ln_shifted, slope) = soft_ln(seen.x + theta.tau, NEAR * seen.std);
         let sign = if self.kind == OutputKind::InverseDepth { -1.0 } else { 1.0 };
-        let focal = theta.ln_focal.exp();
-        let squared = seen.offset_px.iter().map(|o| (o / focal).powi(2)).sum::<f64>();
-        // ln |r| and its derivative with respect to ln f.
-        let (ln_ray, ray_slope) = (0.5 * squared.ln_1p(), -squared / (1.0 + squared));
+        let (ln_ray, ray_slope) = ln_ray(seen.offset_px, theta.ln_focal);
         let residual = sign * (theta.ln_scale + ln_shifted) + ln_ray - seen.metres.ln();
         (residual, Vector3::new(sign, sign * slope, ray_slope))
     }
@@ -158,6 +160,13 @@ pub const FRAME_POINTS: f64 = 4.0;
 
 /// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.
 const NEAR: f64 = 0.05;
+
+/// `ln |r|` of the ray that far from the middle, and its derivative with respect to ln f.
+pub(super) fn ln_ray(offset_px: [f64; 2], ln_focal: f64) -> (f64, f64) {
+    let focal_px = ln_focal.exp();
+    let squared = offset_px.iter().map(|o| (o / focal_px).powi(2)).sum::<f64>();
+    (0.5 * squared.ln_1p(), -squared / (1.0 + squared))
+}
 
 /// The network's output at a point of a frame of size `frame`.
 pub(super) fn value_at(output: &RelativeDepth, frame: Size, point: &RangePoint) -> Option<f64> {

@@ -90,13 +90,14 @@ const AFTER_HELP: &str = "\
 What tells what:
   frames alone         tau, if the focal length is known or the network estimates the field of view
   --focal-px, --fov-deg, or a turn in the frames with --motion   focal length
-  --range in a few frames, --gravity with --camera-height        metres
+  --range in four frames or so, --gravity with --camera-height   metres
 
 Ends with 3 and leaves the stored calibration alone where the frames do not hold one.
 
 Examples:
   fathom calibrate frames/ -o front.toml --fov-deg 69
-  fathom calibrate frames/ -o front.toml --range a.jpg:320,240,1.84 --range b.jpg:320,240,2.31 --range c.jpg:320,240,1.02
+  fathom calibrate frames/ -o front.toml --fov-deg 69 --range a.jpg:320,240,1.84 --range b.jpg:320,240,2.31 \
+      --range c.jpg:320,240,1.02 --range d.jpg:320,240,0.87
   fathom calibrate frames/ -o front.toml --fov-deg 69 --report report
   fathom depth photo.jpg --calibration front.toml --format png16,ply";
 
