@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::WeightLayout;
 use super::epilogue::{IntegerFinish, Residual, Target, TileRows};
-use super::gemm::{Kernels, PackedBytes, PackedRows, Rows, bytes};
+use super::gemm::{Kernels, PackedBytes, PackedRows, Rows, bytes, unsigned};
 use super::memory::{Operand, Output};
 use super::work::{Failure, Scratch, Workers, at_least};
 use crate::Result;
@@ -113,8 +113,7 @@ impl PreparedBands {
         let lines: Vec<PackedBytes> = if stacks(conv) { vec![pack(0, rows)] } else { (0..rows).map(|ky| pack(ky, 1)).collect() };
         let mut sums = vec![0_i32; outs];
         lines.iter().flat_map(|line| line.sums.chunks(outs)).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, s)| *sum += s));
-        let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
-        let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
+        let (zero, flip) = unsigned(plan, step, *zero_a);
         let finish = IntegerFinish::new(result, &sums, zero, plan.tensor(step.output).quant);
         Ok(Some(Self { conv: *conv, lines, zero: zero as u8, flip, finish }))
     }

@@ -8,7 +8,7 @@ use fathom_core::ops::nn::conv::Conv2d;
 use super::byte_finish::{Block, ByteFinish};
 use super::dot::{Dot, Job, LANES, Machine, Weights};
 use super::epilogue::{Residual, Target};
-use super::gemm::{Kernels, bytes};
+use super::gemm::{Kernels, bytes, unsigned};
 use super::memory::{Operand, Output};
 use super::work::{Scratch, Workers, at_least};
 use crate::Result;
@@ -55,8 +55,7 @@ impl PreparedColumns {
             if channel < conv.out_channels && ky < kernel_h { w[(channel * kernel_h + ky) * kernel_w + kx] } else { 0 }
         };
         let sums: Vec<i32> = w.chunks(kernel_h * kernel_w).map(|taps| taps.iter().map(|&w| i32::from(w)).sum()).collect();
-        let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
-        let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (zero_a, 0) };
+        let (zero, flip) = unsigned(plan, step, zero_a);
         let finish = ByteFinish::new(epilogue, &sums, zero, plan.tensor(step.output).quant);
         let mut packed = Vec::with_capacity(finish.blocks().len() * kernel_h.div_ceil(ROWS) * kernel_w);
         for block in finish.blocks() {

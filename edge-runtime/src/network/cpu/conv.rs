@@ -4,7 +4,7 @@ use fathom_core::ops::nn::conv::Conv2d;
 use fathom_core::ops::nn::pitch;
 
 use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
-use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats};
+use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats, unsigned};
 use super::memory::{Operand, Output};
 use super::patches::Patches;
 use super::work::{Failure, Scratch, Workers, at_least};
@@ -36,7 +36,6 @@ impl PreparedConv {
         let elements = &plan.weight(weights).elements;
         let layout = WeightLayout::of(conv);
         let out = plan.tensor(step.output);
-        let signed_input = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
         let weights = match arithmetic {
             Arithmetic::Float(epilogue) => {
                 let w = floats(elements)?;
@@ -47,8 +46,7 @@ impl PreparedConv {
                 let w = bytes(elements)?;
                 let pack = |g| kernels.pack_bytes(layout.inner, layout.group_out, |k, n| layout.at(g, k, n).map_or(0, |i| w[i]));
                 let groups: Vec<PackedBytes> = (0..conv.groups).map(pack).collect();
-                // Signed bytes enter the kernel as unsigned ones, 128 higher.
-                let (zero, flip) = if signed_input { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
+                let (zero, flip) = unsigned(plan, step, *zero_a);
                 let sums: Vec<i32> = groups.iter().flat_map(|g| g.sums.iter().copied()).collect();
                 Weights::Bytes { groups, zero: zero as u8, flip, finish: IntegerFinish::new(result, &sums, zero, out.quant) }
             }

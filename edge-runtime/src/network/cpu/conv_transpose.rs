@@ -4,7 +4,7 @@ use fathom_core::ops::nn::conv_transpose::ConvTranspose2d;
 use fathom_core::ops::nn::pitch;
 
 use super::epilogue::{FloatFinish, IntegerFinish, Residual, Target, TileRows};
-use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats};
+use super::gemm::{Kernels, PackedBytes, PackedFloats, Rows, bytes, floats, unsigned};
 use super::memory::{Operand, Output};
 use super::work::{Failure, Scratch, Workers, at_least};
 use crate::Result;
@@ -54,8 +54,7 @@ impl PreparedConvTranspose {
             Arithmetic::Bytes { zero_a, result, .. } => {
                 let w = bytes(elements)?;
                 let matrix = kernels.pack_bytes(inner, taps * outs, |k, n| from(k, n).map_or(0, |i| w[i]));
-                let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
-                let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (*zero_a, 0) };
+                let (zero, flip) = unsigned(plan, step, *zero_a);
                 let taps = matrix.sums.chunks(outs).map(|sums| IntegerFinish::new(result, sums, zero, out)).collect();
                 Weights::Bytes { matrix, flip, taps }
             }

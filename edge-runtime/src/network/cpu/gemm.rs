@@ -5,6 +5,7 @@ use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix
 use rten_tensor::NdTensorView;
 
 use super::dot::Machine;
+use crate::network::plan::{Plan, Step};
 use crate::{Error, Result};
 
 /// The kernels of this machine.
@@ -178,6 +179,12 @@ pub(super) fn bytes(elements: &Elements) -> Result<&[i8]> {
         Elements::I8(v) => Ok(v),
         other => Err(wrong_type(other, "i8")),
     }
+}
+
+/// Signed bytes enter the kernels as unsigned ones, 128 higher: the zero point of a step's first operand as such, and the bits that
+/// make its bytes so.
+pub(super) fn unsigned(plan: &Plan, step: &Step, zero: i32) -> (i32, u8) {
+    if plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed) { (zero + 128, 0x80) } else { (zero, 0) }
 }
 
 fn wrong_type(found: &Elements, expected: &'static str) -> Error {

@@ -10,7 +10,7 @@ use super::byte_finish::{Block, ByteFinish};
 use super::conv::WeightLayout;
 use super::dot::{Addition, Dot, Job, Machine, Weights};
 use super::epilogue::{Residual, Target};
-use super::gemm::{Kernels, bytes};
+use super::gemm::{Kernels, bytes, unsigned};
 use super::memory::{Operand, Output};
 use super::work::{Scratch, Workers, at_least};
 use crate::Result;
@@ -56,8 +56,7 @@ impl PreparedQuads {
         let layout = WeightLayout::of(conv);
         let at = |k, n| if n < conv.out_channels { layout.at(0, k, n).map_or(0, |i| w[i]) } else { 0 };
         let sums: Vec<i32> = (0..conv.out_channels).map(|n| (0..layout.inner).map(|k| i32::from(at(k, n))).sum()).collect();
-        let signed = plan.tensor(step.inputs[0]).quant.is_some_and(|q| q.signed);
-        let (zero, flip) = if signed { (zero_a + 128, 0x80) } else { (zero_a, 0) };
+        let (zero, flip) = unsigned(plan, step, zero_a);
         let finish = ByteFinish::new(epilogue, &sums, zero, plan.tensor(step.output).quant);
         let mut packed = Vec::with_capacity(layout.inner / 4 * finish.blocks().len());
         for group in groups(finish.blocks()) {
