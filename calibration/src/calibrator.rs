@@ -4,7 +4,7 @@ use fathom_core::calibration::{Calibration, State};
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::OutputKind;
 use fathom_core::frame::{Frame, Size};
-use fathom_core::model::{DepthModel, Response, ScaleSpread};
+use fathom_core::model::{DepthModel, Response};
 use nalgebra::Vector3;
 
 use crate::anchors::floor::Floor;
@@ -75,7 +75,7 @@ impl<'m> Calibrator<'m> {
         }
         let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
         let kappa = card.kappa.unwrap_or(Response { value: 0.0, sigma: 0.0 });
-        let range = Range::new(card.output_kind, options.frame, card.scale_spread.unwrap_or(ScaleSpread::UNMEASURED));
+        let range = Range::new(card.output_kind, options.frame, card.assumed_scale_spread());
         let floor = Floor::new(options.frame, options.camera_height_m)?;
         Ok(Self {
             model: Counted { model, runs: 0 },

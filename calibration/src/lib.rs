@@ -92,6 +92,7 @@ pub mod scene;
 pub mod solve;
 pub mod store;
 pub mod theta;
+pub mod track;
 pub mod verdict;
 pub mod views;
 

@@ -95,6 +95,12 @@ impl ModelCard {
         }
     }
 
+    /// The card's spread of the scale, or what is assumed of a network whose card does not say.
+    #[must_use]
+    pub fn assumed_scale_spread(&self) -> ScaleSpread {
+        self.scale_spread.unwrap_or(ScaleSpread::UNMEASURED)
+    }
+
     /// Checks the numbers a network cannot run without.
     ///
     /// # Errors

@@ -64,10 +64,37 @@ impl Grey {
     }
 }
 
-/// Two frames and, for a moving camera, the first one's depth.
+/// A frame's brightness, each level half the size of the one before, down to 40 pixels.
 #[derive(Debug, Clone)]
+pub struct Pyramid(Vec<Grey>);
+
+impl Pyramid {
+    /// Of a frame whose longer side is first brought down to `longest_px`.
+    ///
+    /// # Errors
+    /// Those of [`Grey::new`].
+    pub fn new(frame: &Frame<'_>, longest_px: u32) -> Result<Self> {
+        let mut levels = vec![Grey::new(frame, longest_px)?];
+        while let Some(last) = levels.last().filter(|last| last.size.width.min(last.size.height) >= 60) {
+            let next = last.halved();
+            levels.push(next);
+        }
+        Ok(Self(levels))
+    }
+
+    /// Height over width.
+    #[must_use]
+    pub fn aspect(&self) -> f64 {
+        let size = self.0[0].size;
+        f64::from(size.height) / f64::from(size.width)
+    }
+}
+
+/// Two frames of one size and, for a moving camera, the first one's depth.
+#[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
-    levels: Vec<(Grey, Grey)>,
+    before: &'a Pyramid,
+    after: &'a Pyramid,
     depth: Option<&'a RelativeDepth>,
 }
 
@@ -103,8 +130,23 @@ pub struct Aligned {
     pub loss: f64,
 }
 
-/// What is known of the rotation: its angle and one sigma of it, radians.
-pub type KnownAngle = Option<(f64, f64)>;
+/// What is known beforehand of the motion that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// The angle of its rotation, and one sigma of it, radians.
+    Angle(f64, f64),
+    /// Tau and focal length: the start's are kept.
+    LensAndShift,
+}
+
+impl Known {
+    /// Share of the loss that a step must win for another to follow: tau and focal length move through long flat valleys.
+    fn least_gain(self) -> f64 {
+        if self == Self::LensAndShift { 1e-4 } else { 1e-6 }
+    }
+}
 
 impl Motion {
     /// A turn, seen through a focal length (`ln(f / width)`).
@@ -135,26 +177,35 @@ struct Normal {
     correlation: f64,
 }
 
-impl<'a> Pair<'a> {
-    /// Pyramids of both frames, down to 40 pixels. With `depth` the camera may move between them, without it it turns.
-    ///
-    /// # Errors
-    /// Those of [`Grey::new`].
-    pub fn new(before: &Frame<'_>, after: &Frame<'_>, depth: Option<&'a RelativeDepth>) -> Result<Self> {
-        let mut levels = vec![(Grey::new(before, LONGEST_PX)?, Grey::new(after, LONGEST_PX)?)];
-        while let Some((a, b)) = levels.last().filter(|(a, _)| a.size.width.min(a.size.height) >= 60) {
-            let next = (a.halved(), b.halved());
-            levels.push(next);
+impl Normal {
+    /// Adds what is known of the rotation's angle: as strong as the pixels it stands against, which count [`CORRELATED`] times too much.
+    fn hold_angle(&mut self, rotation: &Rotation3<f64>, (angle, angle_sigma): (f64, f64), grey_sigma: f64) {
+        let found = rotation.angle();
+        let axis = rotation.axis().map_or_else(Vector3::y, |a| a.into_inner());
+        let weight = CORRELATED / (angle_sigma * angle_sigma);
+        for i in 0..3 {
+            self.vector[i] += weight * (found - angle) * axis[i];
+            for j in 0..3 {
+                self.matrix[(i, j)] += weight * axis[i] * axis[j];
+            }
         }
-        Ok(Self { levels, depth })
+        self.loss += weight * (found - angle).powi(2) * grey_sigma * grey_sigma;
+    }
+}
+
+impl<'a> Pair<'a> {
+    /// Compares two frames. With `depth`, the first one's, the camera may move between them, without it it turns.
+    #[must_use]
+    pub const fn new(before: &'a Pyramid, after: &'a Pyramid, depth: Option<&'a RelativeDepth>) -> Self {
+        Self { before, after, depth }
     }
 
     /// Mean squared difference at the coarsest level after removing gain and bias, over the overlap; infinite where less
     /// than a third overlaps. For searching.
     #[must_use]
     pub fn coarse_error(&self, motion: &Motion) -> f64 {
-        let level = self.levels.len() - 1;
-        let size = self.levels[level].0.size;
+        let level = self.before.0.len() - 1;
+        let size = self.before.0[level].size;
         let (mut n, mut sums) = (0.0, [0.0; 5]);
         self.visit(level, motion, 1, &mut |one, two, _, _| {
             n += 1.0;
@@ -173,22 +224,22 @@ impl<'a> Pair<'a> {
 
     /// Refines a start down the pyramid. `None` if the frames do not overlap or show nothing.
     #[must_use]
-    pub fn align(&self, start: &Motion, angle: KnownAngle) -> Option<Aligned> {
+    pub fn align(&self, start: &Motion, known: Known) -> Option<Aligned> {
         let mut motion = start.clone();
-        for level in (0..self.levels.len()).rev() {
-            let mut normal = self.normal(level, &motion, angle)?;
+        for level in (0..self.before.0.len()).rev() {
+            let mut normal = self.normal(level, &motion, known)?;
             let mut damping = 1e-3;
             for _ in 0..STEPS {
                 let damped = &normal.matrix + DMatrix::from_diagonal(&normal.matrix.diagonal().map(|d| damping * d + 1e-9));
                 let step = -damped.cholesky()?.solve(&normal.vector);
                 let candidate = motion.stepped(&step);
-                let there = self.normal(level, &candidate, angle);
+                let there = self.normal(level, &candidate, known);
                 match there.filter(|n| n.loss < normal.loss && n.count * 10 > normal.count * 8) {
                     Some(there) => {
                         let gain = 1.0 - there.loss / normal.loss;
                         (motion, normal) = (candidate, there);
                         damping = (damping / 4.0).max(1e-9);
-                        if gain < 1e-6 {
+                        if gain < known.least_gain() {
                             break;
                         }
                     }
@@ -201,11 +252,11 @@ impl<'a> Pair<'a> {
                 }
             }
         }
-        let normal = self.normal(0, &motion, angle)?;
+        let normal = self.normal(0, &motion, known)?;
         let unknowns = normal.matrix.nrows() - 2;
         // Neighbouring pixels share their error: one independent sample in CORRELATED.
         let covariance = normal.matrix.clone().try_inverse()? * CORRELATED;
-        let overlap = normal.count as f64 * f64::from(SKIP * SKIP) / self.levels[0].0.size.area() as f64;
+        let overlap = normal.count as f64 * f64::from(SKIP * SKIP) / self.before.0[0].size.area() as f64;
         Some(Aligned {
             covariance: covariance.view((0, 0), (unknowns, unknowns)).into_owned(),
             motion,
@@ -217,7 +268,7 @@ impl<'a> Pair<'a> {
 
     /// Calls `each(first value, second value, derivatives of the position, second gradient)` for every pixel that both frames show.
     fn visit(&self, level: usize, motion: &Motion, skip: usize, each: Visitor<'_>) {
-        let (one, two) = &self.levels[level];
+        let (one, two) = (&self.before.0[level], &self.after.0[level]);
         let (width, height) = (f64::from(one.size.width), f64::from(one.size.height));
         let focal = motion.ln_focal.exp() * width;
         for row in (1..one.size.height as usize - 1).step_by(skip) {
@@ -253,14 +304,18 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn normal(&self, level: usize, motion: &Motion, angle: KnownAngle) -> Option<Normal> {
+    fn normal(&self, level: usize, motion: &Motion, known: Known) -> Option<Normal> {
         let unknowns = if self.depth.is_some() { 8 } else { 4 };
         let skip = if level == 0 { SKIP as usize } else { 1 };
-        let mut rows: Vec<(f64, DVector<f64>)> = Vec::new();
+        let size = self.before.0[level].size.area() / (skip * skip);
+        let mut rows: Vec<(f64, [f64; MOST_UNKNOWNS])> = Vec::with_capacity(size);
         let (mut n, mut sums) = (0.0, [0.0; 5]);
         self.visit(level, motion, skip, &mut |one, two, steps, gradient| {
-            let mut jacobian = DVector::zeros(unknowns + 2);
-            steps.fill(gradient, &mut jacobian);
+            let mut jacobian = [0.0; MOST_UNKNOWNS];
+            steps.fill(gradient, unknowns, &mut jacobian);
+            if known == Known::LensAndShift {
+                (jacobian[3], jacobian[7]) = (0.0, 0.0);
+            }
             jacobian[unknowns] = -one;
             jacobian[unknowns + 1] = -1.0;
             rows.push((two - motion.gain * one - motion.bias, jacobian));
@@ -282,25 +337,27 @@ impl<'a> Pair<'a> {
             count: rows.len(),
             correlation: 0.0,
         };
+        let (mut products, mut sums_of) = ([[0.0; MOST_UNKNOWNS]; MOST_UNKNOWNS], [0.0; MOST_UNKNOWNS]);
         for (residual, jacobian) in &rows {
             let size = residual.abs();
-            let weight = if size <= limit { 1.0 } else { limit / size };
-            normal.matrix.ger(weight / (sigma * sigma), jacobian, jacobian, 1.0);
-            normal.vector.axpy(weight * residual / (sigma * sigma), jacobian, 1.0);
+            let weight = if size <= limit { 1.0 } else { limit / size } / (sigma * sigma);
+            for (i, value) in jacobian.iter().enumerate() {
+                let weighted = weight * value;
+                products[i][..=i].iter_mut().zip(jacobian).for_each(|(sum, other)| *sum += weighted * other);
+                sums_of[i] += weighted * residual;
+            }
             normal.loss += if size <= limit { size * size } else { limit * (2.0 * size - limit) };
         }
-        if let Some((angle, angle_sigma)) = angle {
-            let found = motion.rotation.angle();
-            let axis = motion.rotation.axis().map_or_else(Vector3::y, |a| a.into_inner());
-            // As strong as the pixels it stands against, which count CORRELATED times too much.
-            let weight = CORRELATED / (angle_sigma * angle_sigma);
-            for i in 0..3 {
-                normal.vector[i] += weight * (found - angle) * axis[i];
-                for j in 0..3 {
-                    normal.matrix[(i, j)] += weight * axis[i] * axis[j];
-                }
+        for i in 0..unknowns + 2 {
+            normal.vector[i] = sums_of[i];
+            for j in 0..unknowns + 2 {
+                normal.matrix[(i, j)] = products[i.max(j)][i.min(j)];
             }
-            normal.loss += weight * (found - angle).powi(2) * sigma * sigma;
+        }
+        match known {
+            Known::Nothing => {}
+            Known::Angle(angle, angle_sigma) => normal.hold_angle(&motion.rotation, (angle, angle_sigma), sigma),
+            Known::LensAndShift => [3, 7].into_iter().filter(|i| *i < unknowns).for_each(|i| normal.matrix[(i, i)] = 1.0),
         }
         let [one, two, one_one, two_two, one_two] = sums.map(|s| s / n);
         let spread = (one_one - one * one) * (two_two - two * two);
@@ -322,24 +379,27 @@ struct Steps {
 
 impl Steps {
     /// Derivatives of the second image's value: rotation, ln f, and if there is room translation and tau.
-    fn fill(&self, gradient: Vector2<f64>, jacobian: &mut DVector<f64>) {
+    fn fill(&self, gradient: Vector2<f64>, unknowns: usize, jacobian: &mut [f64; MOST_UNKNOWNS]) {
         let p = &self.point;
         let (x, y) = (p.x / p.z, p.y / p.z);
         // d value / d point.
         let scale = self.focal / p.z;
         let slope = Vector3::new(gradient.x * scale, gradient.y * scale, -(gradient.x * x + gradient.y * y) * scale);
         let about = self.turned.cross(&slope);
-        jacobian.fixed_rows_mut::<3>(0).copy_from(&about);
+        jacobian[..3].copy_from_slice(about.as_slice());
         jacobian[3] = slope.dot(&self.per_focal) + self.focal * (gradient.x * x + gradient.y * y);
-        if jacobian.len() > 6 {
-            jacobian.fixed_rows_mut::<3>(4).copy_from(&slope);
+        if unknowns > 4 {
+            jacobian[4..7].copy_from_slice(slope.as_slice());
             jacobian[7] = slope.dot(&self.per_tau);
         }
     }
 }
 
-/// Longer side at which frames are aligned.
-const LONGEST_PX: u32 = 320;
+/// Longer side at which frames of a turn or a motion are aligned.
+pub const LONGEST_PX: u32 = 320;
+
+/// Rotation 3, ln f, translation 3, tau; gain and bias.
+const MOST_UNKNOWNS: usize = 10;
 
 /// At the finest level every `SKIP`-th pixel of every `SKIP`-th row is used.
 const SKIP: u32 = 2;

@@ -33,29 +33,60 @@ pub fn frame_scale(
     frame: Size,
     points: &[RangePoint],
 ) -> Result<Calibration> {
-    let known = calibration.camera.map(|camera| (camera.fx_px.ln(), calibration.ln_focal_sigma()));
-    let (ln_focal, focal_sigma) = known.filter(|(_, sigma)| sigma.is_finite()).unwrap_or_else(|| broad_focal(frame.width));
+    let Some(seen) = reading(calibration, output, frame, points)? else { return Ok(calibration.clone()) };
+    let seen_weight = 1.0 / (seen.sensor_variance + spread.pixel.powi(2) / seen.count);
+    let camera_weight = calibration.ln_scale.map_or(0.0, |_| 1.0 / (calibration.covariance[(0, 0)] + spread.frame.powi(2)));
+    let weight = camera_weight + seen_weight;
+    let ln_scale = (camera_weight * calibration.ln_scale.unwrap_or(0.0) + seen_weight * seen.ln_scale) / weight;
+    Ok(with_scale(calibration, ln_scale, 1.0 / weight))
+}
+
+/// What the points of one frame say about its scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reading {
+    /// Their median.
+    pub(crate) ln_scale: f64,
+    /// Variance by the sensor and the lens alone: without the network's errors at the points.
+    pub(crate) sensor_variance: f64,
+    /// Points that count as independent of each other.
+    pub(crate) count: f64,
+}
+
+/// Reads a frame's scale at its points; `None` without any, or where the network sees nothing before infinity there.
+pub(crate) fn reading(calibration: &Calibration, output: &RelativeDepth, frame: Size, points: &[RangePoint]) -> Result<Option<Reading>> {
+    let (ln_focal, focal_sigma) = lens(calibration, frame);
     let (mut scales, mut variances) = (Vec::new(), Vec::new());
     for point in points {
         let point = point.checked(frame)?;
         let Some(depth) = value_at(output, frame, &point).and_then(|x| depth_of(output.kind(), x, calibration.tau)) else { continue };
         let (ln_ray, ray_slope) = ln_ray(point.offset_px(frame), ln_focal);
-        let ln_ratio = point.metres.ln() - ln_ray - depth.ln();
-        scales.push(if output.kind() == OutputKind::InverseDepth { -ln_ratio } else { ln_ratio });
-        variances.push(point.relative_sigma.powi(2) + spread.pixel.powi(2) + (ray_slope * focal_sigma).powi(2));
+        scales.push(scale_sign(output.kind()) * (point.metres.ln() - ln_ray - depth.ln()));
+        variances.push(point.relative_sigma.powi(2) + (ray_slope * focal_sigma).powi(2));
     }
     let count = (scales.len() as f64).min(FRAME_POINTS);
-    let (Some(seen), Some(variance)) = (median(&mut scales), median(&mut variances)) else { return Ok(calibration.clone()) };
-    let seen_weight = count / variance;
-    let camera_weight = calibration.ln_scale.map_or(0.0, |_| 1.0 / (calibration.covariance[(0, 0)] + spread.frame.powi(2)));
-    let weight = camera_weight + seen_weight;
-    let ln_scale = (camera_weight * calibration.ln_scale.unwrap_or(0.0) + seen_weight * seen) / weight;
+    let seen = median(&mut scales).zip(median(&mut variances));
+    Ok(seen.map(|(ln_scale, variance)| Reading { ln_scale, sensor_variance: variance / count, count }))
+}
+
+/// Natural logarithm of the focal length in pixels of the frames and its sigma: the calibration's, or the broad prior's.
+pub(crate) fn lens(calibration: &Calibration, frame: Size) -> (f64, f64) {
+    let known = calibration.camera.map(|camera| (camera.fx_px.ln(), calibration.ln_focal_sigma()));
+    known.filter(|(_, sigma)| sigma.is_finite()).unwrap_or_else(|| broad_focal(frame.width))
+}
+
+/// A greater scale means greater depth (1), or greater inverse depth (-1).
+pub(crate) fn scale_sign(kind: OutputKind) -> f64 {
+    if kind == OutputKind::InverseDepth { -1.0 } else { 1.0 }
+}
+
+/// The calibration with the scale of one frame.
+pub(crate) fn with_scale(calibration: &Calibration, ln_scale: f64, variance: f64) -> Calibration {
     // The scale is the frame's now, and moves with nothing else.
     let mut covariance: Matrix3<f64> = calibration.covariance;
     covariance.row_mut(0).fill(0.0);
     covariance.column_mut(0).fill(0.0);
-    covariance[(0, 0)] = 1.0 / weight;
-    Ok(Calibration { ln_scale: Some(ln_scale), covariance, ..calibration.clone() })
+    covariance[(0, 0)] = variance;
+    Calibration { ln_scale: Some(ln_scale), covariance, ..calibration.clone() }
 }
 
 #[cfg(test)]

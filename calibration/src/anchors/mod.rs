@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`range`] | distances at pixels | s; with two at different x also tau |
 //! | [`frame_scale`] | distances in the frame at hand | s of that frame |
+//! | [`link`] | two frames that see the same things | how s differs between them |
 //! | [`floor`] | gravity, a floor in view, camera height | f and tau from pitch; s from height |
 //! | [`turn`] | two frames of a turning camera, with or without its angle | f |
 //! | [`motion`] | two frames of a moving camera, with or without its baseline | tau, f; s from the baseline |
@@ -13,6 +14,7 @@
 pub mod align;
 pub mod floor;
 pub mod frame_scale;
+pub mod link;
 pub mod motion;
 pub mod perspective;
 pub mod prior;

@@ -7,7 +7,7 @@ use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, Size};
 use nalgebra::{DMatrix, Matrix3, Rotation3, Vector3};
 
-use crate::anchors::align::{Aligned, Motion, Pair};
+use crate::anchors::align::{Aligned, Known, LONGEST_PX, Motion, Pair, Pyramid};
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::Spread;
 use crate::theta::Theta;
@@ -50,8 +50,9 @@ impl Motions {
             return Err(Error::Anchor { anchor: "motion", what: "baseline", got, allowed: "finite and above 0" });
         }
         let mean_x = Spread::of(output.values()).mean;
-        let pair = Pair::new(before, after, Some(&output))?;
-        let found = best(&pair, &output).and_then(|aligned| reduce(&aligned, (output.kind(), mean_x), self.frame, baseline_m));
+        let (before, after) = (Pyramid::new(before, LONGEST_PX)?, Pyramid::new(after, LONGEST_PX)?);
+        let found = best(&Pair::new(&before, &after, Some(&output)), &output)
+            .and_then(|aligned| reduce(&aligned, (output.kind(), mean_x), self.frame, baseline_m));
         if let Some(found) = found {
             self.found.push(found);
         }
@@ -102,7 +103,7 @@ fn best(pair: &Pair<'_>, output: &RelativeDepth) -> Option<Aligned> {
                 tau: step * spread.std - f64::from(lowest),
                 ..Motion::turn(Rotation3::identity(), (0.5 / (fov_deg / 2.0).to_radians().tan()).ln())
             };
-            aligned.extend(pair.align(&start, None));
+            aligned.extend(pair.align(&start, Known::Nothing));
         }
     }
     let plausible = |a: &Aligned| {

@@ -6,7 +6,7 @@
 use fathom_core::frame::{Frame, Size};
 use nalgebra::{Rotation3, Vector3};
 
-use crate::anchors::align::{Aligned, KnownAngle, Motion, Pair};
+use crate::anchors::align::{Aligned, Known, LONGEST_PX, Motion, Pair, Pyramid};
 use crate::information::{Bounded, Cue, Row};
 use crate::theta::Theta;
 use crate::{Error, Result};
@@ -39,9 +39,9 @@ impl Turns {
         if let Some(got) = angle_rad.filter(|a| !(*a > 0.0 && *a < std::f64::consts::PI)) {
             return Err(Error::Anchor { anchor: "turn", what: "angle in radians", got, allowed: "above 0, below pi" });
         }
-        let pair = Pair::new(before, after, None)?;
-        let known = angle_rad.map(|a| (a, ANGLE_SIGMA * a));
-        let Some(aligned) = best(&pair, known) else { return Ok(false) };
+        let (before, after) = (Pyramid::new(before, LONGEST_PX)?, Pyramid::new(after, LONGEST_PX)?);
+        let known = angle_rad.map_or(Known::Nothing, |a| Known::Angle(a, ANGLE_SIGMA * a));
+        let Some(aligned) = best(&Pair::new(&before, &after, None), known) else { return Ok(false) };
         let is_turn = aligned.correlation >= LEAST_CORRELATION
             && aligned.overlap >= LEAST_OVERLAP
             && aligned.motion.rotation.angle() >= LEAST_TURN_RAD;
@@ -70,7 +70,7 @@ impl Cue for Turns {
 }
 
 /// Searches turns and focal lengths on a coarse grid, refines the best few and returns the best of them.
-fn best(pair: &Pair<'_>, angle: KnownAngle) -> Option<Aligned> {
+fn best(pair: &Pair<'_>, known: Known) -> Option<Aligned> {
     let mut starts: Vec<(f64, Motion)> = Vec::new();
     for fov_deg in FOVS_DEG {
         let focal = 0.5 / (fov_deg / 2.0_f64).to_radians().tan();
@@ -79,11 +79,11 @@ fn best(pair: &Pair<'_>, angle: KnownAngle) -> Option<Aligned> {
             for row in -10..=10 {
                 let (pan, tilt) = (f64::from(column) * 0.03 / focal, f64::from(row) * 0.03 / focal);
                 let mut axis = Vector3::new(-tilt.atan(), pan.atan(), 0.0);
-                if let Some((known, _)) = angle {
-                    if (axis.norm() - known).abs() > 0.15 * known + 0.02 {
+                if let Known::Angle(angle, _) = known {
+                    if (axis.norm() - angle).abs() > 0.15 * angle + 0.02 {
                         continue;
                     }
-                    axis *= known / axis.norm();
+                    axis *= angle / axis.norm();
                 }
                 let motion = Motion::turn(Rotation3::new(axis), focal.ln());
                 starts.push((pair.coarse_error(&motion), motion));
@@ -93,7 +93,7 @@ fn best(pair: &Pair<'_>, angle: KnownAngle) -> Option<Aligned> {
     starts.retain(|(error, _)| error.is_finite());
     starts.sort_by(|a, b| a.0.total_cmp(&b.0));
     starts.truncate(STARTS);
-    let refined = starts.iter().filter_map(|(_, start)| pair.align(start, angle));
+    let refined = starts.iter().filter_map(|(_, start)| pair.align(start, known));
     refined.filter(|a| a.motion.ln_focal.abs() < 3.0).min_by(|a, b| (a.loss / a.overlap).total_cmp(&(b.loss / b.overlap)))
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::range::RangePoint;
+use fathom_calibration::track::ScaleTrack;
 use fathom_core::calibration::Calibration;
 use fathom_core::depth::{CalibratedDepth, OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, RgbImage};
@@ -72,28 +73,33 @@ pub(crate) struct PictureReport {
 }
 
 /// What makes depth of the network's answer to one picture.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Meaning<'a> {
     /// The camera's calibration.
     pub(crate) calibration: Option<&'a Calibration>,
     /// Distances measured in this very picture.
     pub(crate) points: &'a [RangePoint],
     /// What the card says of the network's scale; for the points.
-    pub(crate) spread: Option<ScaleSpread>,
+    pub(crate) spread: ScaleSpread,
+    /// The scale of the pictures before this one, where they are those of a video.
+    pub(crate) track: Option<&'a mut ScaleTrack>,
 }
 
 impl Meaning<'_> {
     /// The calibration for this picture.
-    fn of(&self, relative: &RelativeDepth) -> anyhow::Result<Option<Calibration>> {
+    fn of(self, picture: &Frame<'_>, relative: &RelativeDepth) -> anyhow::Result<Option<Calibration>> {
         let Some(camera) = self.calibration else { return Ok(None) };
-        let spread = self.spread.unwrap_or(ScaleSpread::UNMEASURED);
-        Ok(Some(frame_scale(camera, spread, relative, relative.size(), self.points)?))
+        Ok(Some(match self.track {
+            Some(track) => track.add(picture, relative, self.points)?,
+            None => frame_scale(camera, self.spread, relative, relative.size(), self.points)?,
+        }))
     }
 }
 
 /// A picture and what the network says of it, calibrated where there is a calibration.
 pub(crate) struct Seen<'a> {
     name: &'a str,
+    notes: Vec<String>,
     picture: &'a RgbImage,
     calibration: Option<Calibration>,
     reading: Reading,
@@ -113,16 +119,20 @@ impl<'a> Seen<'a> {
         let inference = infer(&picture.as_frame(), &mut |stage| {
             ms.insert(stage.name(), stopwatch.lap_ms());
         })?;
-        let calibration = meaning.of(&inference.relative)?;
+        let calibration = meaning.of(&picture.as_frame(), &inference.relative)?;
         let reading = Reading::new(inference.relative, calibration.as_ref())?;
-        Ok(Self { name, picture, calibration, reading, fov: inference.fov, ms })
+        Ok(Self { name, notes: Vec::new(), picture, calibration, reading, fov: inference.fov, ms })
+    }
+
+    /// Adds what the report should say of this picture.
+    pub(crate) fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
     }
 
     /// Writes what `target` asks for. The engine that saw the picture may be gone by then: `card` is its network's.
     pub(crate) fn write(self, card: &ModelCard, target: Target<'_>) -> anyhow::Result<PictureReport> {
-        let Self { name, picture, calibration, reading, fov, mut ms } = self;
+        let Self { name, mut notes, picture, calibration, reading, fov, mut ms } = self;
         let mut stopwatch = Stopwatch::start();
-        let mut notes = Vec::new();
         let mut files = Vec::new();
         for format in target.formats.iter().copied().collect::<BTreeSet<_>>() {
             let path = target.folder.join(format!("{}.{}", target.stem, format.ending()));

@@ -74,7 +74,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     let card = ModelCard { kappa: own.or(Some(Response { value: 1.0, sigma: 0.0 })), ..model.card().clone() };
     let kind = card.output_kind;
     let default_tau = card.default_tau;
-    let spread = card.scale_spread.unwrap_or(ScaleSpread::UNMEASURED);
+    let spread = card.assumed_scale_spread();
     let shift = card.default_tau_sigma.map(|sigma| ShiftPrior { tau: card.default_tau, sigma });
     let mut carded = Carded { model, card };
     let size = camera.shots[0].picture().size();

@@ -5,12 +5,14 @@
 //! cargo bench -p fathom-tests --bench calibration -- cross   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- kappa   MANIFEST.tsv [--model M.onnx] [--half 1|2] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- focal   MANIFEST.tsv [--model M.onnx] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- video   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- boot    MANIFEST.tsv [--model M.onnx]
 //! ```
 //! `cameras` scores every camera of a manifest under the card's response: errors before and after, sigmas, focal lengths,
 //! metres. `kappa` measures the response and prints the card's lines; with `--half` it does so on every other camera, so that
 //! `cameras` can score the others under a card that never saw them; `cross` does both ways in one run. `focal` searches the focal length by consistency alone. `boot` times eight frames of 640 x 480.
-//! Held-out synthetic cameras: `python -m render test` in `fixtures/train`.
+//! `video` takes a camera's frames in their order and follows the scale along them, by one range finder's beam.
+//! Held-out synthetic cameras: `python -m render test` in `fixtures/train`, and `clips` for videos.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench has a clock and prints")]
 
@@ -21,6 +23,7 @@ mod halves;
 mod table;
 mod timing;
 mod turns;
+mod video;
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +44,7 @@ struct Arguments {
 fn main() {
     let Some(arguments) = arguments() else {
         println!(
-            "usage: calibration cameras|cross|kappa|focal|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]"
+            "usage: calibration cameras|cross|kappa|focal|video|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]"
         );
         return;
     };
@@ -65,6 +68,11 @@ fn main() {
     if arguments.command == "focal" {
         let searched: Vec<_> = chosen.map(|(_, camera)| focal::search(&mut engine, camera)).collect();
         focal::print(&searched);
+        return;
+    }
+    if arguments.command == "video" {
+        let followed: Vec<_> = chosen.filter_map(|(i, camera)| video::follow(&mut engine, camera, 1000 * i + 7)).collect();
+        video::print(&followed);
         return;
     }
     let chosen: Vec<_> = chosen.collect();
@@ -124,7 +132,7 @@ fn open(model: &Path) -> Engine {
 fn arguments() -> Option<Arguments> {
     // Cargo passes `--bench` to every bench.
     let mut given = std::env::args().skip(1).filter(|a| a != "--bench");
-    let command = given.next().filter(|c| ["cameras", "cross", "kappa", "focal", "boot"].contains(&c.as_str()))?;
+    let command = given.next().filter(|c| ["cameras", "cross", "kappa", "focal", "video", "boot"].contains(&c.as_str()))?;
     let manifest = PathBuf::from(given.next()?);
     let model = fathom_tests::require::fixture("models/fathom-small.int8.onnx");
     let mut arguments = Arguments { command, manifest, model, least: 3, half: None, cameras: usize::MAX };

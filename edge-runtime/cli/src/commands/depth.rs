@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
+use fathom_calibration::track::ScaleTrack;
 use fathom_core::frame::Frame;
 use fathom_core::model::ModelCard;
 use fathom_runtime::engine::Inference;
@@ -41,6 +43,11 @@ pub(crate) struct DepthArgs {
     #[arg(long, value_name = "[FILE:]U,V,METRES", value_parser = RangeFlag::parse, requires = "calibration")]
     range: Vec<RangeFlag>,
 
+    /// The pictures are frames of one camera's video, in their order: each one's scale is that of the one before, changed by what both
+    /// show, so that distances measured in some frames serve the others. Needs --calibration.
+    #[arg(long, requires = "calibration")]
+    video: bool,
+
     /// Folder for the results; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -63,6 +70,7 @@ Examples:
   fathom depth photo.jpg --out depth
   fathom depth photo.jpg --calibration camera.toml --format png16,ply
   fathom depth photo.jpg --calibration camera.toml --range 320,240,1.84
+  fathom depth flight/ --calibration camera.toml --video --range 0001.png:320,240,1.84 --range 0009.png:320,240,2.10
   fathom depth frames/ --model midas.onnx --output-kind inverse-depth --channel-order rgb \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
 
@@ -90,13 +98,15 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
     let mut stopwatch = Stopwatch::start();
     let (mut engine, model) = network::open(&args.network)?;
     let calibration = args.calibration.as_deref().map(|path| Loaded::open(path, &engine)).transpose()?;
-    let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || range_flag::measured_in_all(&args.range, &paths);
+    // In a video the first frame's distance serves the others, unless two frames show nothing of the same.
+    let measured_in = if args.video { &paths[..1] } else { &paths };
+    let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || range_flag::measured_in_all(&args.range, measured_in);
     check_formats(&args.format, engine.card().output_kind, has_scale)?;
     let load_ms = stopwatch.lap_ms();
     make_folder(&args.out)?;
     let (card, backend, sha256) = (engine.card().clone(), engine.backend().clone(), engine.sha256().to_owned());
     let bar = progress::bar(paths.len(), "depth");
-    let mut pictures = Pictures { args, card, calibration, bar, taken: BTreeSet::new(), reports: Vec::new() };
+    let mut pictures = Pictures { args, card, calibration, track: None, bar, taken: BTreeSet::new(), reports: Vec::new() };
     if let Some((last, others)) = paths.split_last() {
         for path in others {
             pictures.take(path, |frame, observer| engine.infer_observed(frame, observer))?;
@@ -125,6 +135,8 @@ struct Pictures<'a> {
     args: &'a DepthArgs,
     card: ModelCard,
     calibration: Option<Loaded>,
+    /// Of a video: the scale so far.
+    track: Option<ScaleTrack>,
     bar: ProgressBar,
     taken: BTreeSet<String>,
     reports: Vec<PictureReport>,
@@ -144,8 +156,15 @@ impl Pictures<'_> {
         let ms = StageTimes::from([("read", reading.lap_ms())]);
         let calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
         let points = range_flag::points(&self.args.range, self.reports.len(), path);
-        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread: self.card.scale_spread };
-        let seen = Seen::by(infer, (&name, &picture), meaning, ms)?;
+        let spread = self.card.assumed_scale_spread();
+        if let Some(calibration) = calibration.as_ref().filter(|_| self.args.video && self.track.is_none()) {
+            self.track = Some(ScaleTrack::new(calibration.clone(), spread, picture.size())?);
+        }
+        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: self.track.as_mut() };
+        let mut seen = Seen::by(infer, (&name, &picture), meaning, ms).with_context(|| name.clone())?;
+        if let Some(track) = self.track.as_ref().filter(|track| !self.reports.is_empty() && !track.is_linked()) {
+            seen.note("shows too little of the frame before: its scale begins anew");
+        }
         let target = Target { folder: &self.args.out, stem: &free_stem(path, &mut self.taken), formats: &self.args.format };
         self.reports.push(seen.write(&self.card, target)?);
         self.bar.inc(1);
