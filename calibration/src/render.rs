@@ -19,10 +19,9 @@ pub const ZOOM: f64 = 1.25;
 /// A frame resampled to the resolution at which its zoomed views have about one source pixel a pixel.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Width and height of the resampled frame.
-    pub size: Size,
-    /// Red, green, blue in `0..=255`, row-major.
-    pub pixels: Vec<[f32; 3]>,
+    size: Size,
+    /// Row-major, with the last column and row once more behind them: every pixel has a right and a lower neighbour.
+    padded: Vec<Packed>,
 }
 
 impl Source {
@@ -33,26 +32,76 @@ impl Source {
     pub fn new(frame: &Frame<'_>, view_size: Size) -> Result<Self> {
         let fit = |view: u32, frame: u32| ((f64::from(view) * ZOOM).round() as u32).min(frame).max(1);
         let size = Size::new(fit(view_size.width, frame.size().width), fit(view_size.height, frame.size().height));
-        Ok(Self { size, pixels: resize_frame(frame, size)? })
+        Ok(Self::of(size, &resize_frame(frame, size)?))
     }
 
-    /// Bilinear sample at a pixel position, borders repeated; `inside` tells whether the position is within the picture.
+    /// Of pixels as they are, row-major: red, green, blue in `0..=255`, kept to an eighth.
+    ///
+    /// # Panics
+    /// If there are not `size.area()` pixels, or none.
+    #[must_use]
+    pub fn of(size: Size, pixels: &[[f32; 3]]) -> Self {
+        assert_eq!(pixels.len(), size.area());
+        let width = size.width as usize;
+        let mut padded = Vec::with_capacity((width + 1) * (size.height as usize + 1));
+        for row in pixels.chunks_exact(width) {
+            padded.extend(row.iter().chain(&row[width - 1..]).map(Packed::new));
+        }
+        padded.extend_from_within(padded.len() - width - 1..);
+        Self { size, padded }
+    }
+
+    /// Width and height of the resampled frame.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The rows: red, green, blue in `0..=255`.
+    pub fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = [f32; 3]>> {
+        let width = self.size.width as usize;
+        let rows = self.padded.chunks_exact(width + 1).take(self.size.height as usize);
+        rows.map(move |row| row[..width].iter().map(|pixel| pixel.shades()))
+    }
+
+    /// Bilinear sample at a pixel position to a 32nd pixel, borders repeated; and whether the position is within the picture. One that
+    /// is not a number is not.
     #[inline]
-    fn sample(&self, u_px: f64, v_px: f64) -> ([f32; 3], bool) {
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
-        let inside = u_px >= 0.0 && v_px >= 0.0 && u_px <= width as f64 && v_px <= height as f64;
-        let x = (u_px - 0.5).clamp(0.0, (width - 1) as f64) as f32;
-        let y = (v_px - 0.5).clamp(0.0, (height - 1) as f64) as f32;
-        let (x0, y0) = (x as u32 as usize, y as u32 as usize);
-        let (x1, y1) = ((x0 + 1).min(width - 1), (y0 + 1).min(height - 1));
-        let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-        let (upper, lower) = (&self.pixels[y0 * width..][..width], &self.pixels[y1 * width..][..width]);
-        let (a, b, c, d) = (upper[x0], upper[x1], lower[x0], lower[x1]);
-        let mix = |i: usize| {
-            let (above, below) = (a[i] + (b[i] - a[i]) * fx, c[i] + (d[i] - c[i]) * fx);
-            above + (below - above) * fy
-        };
-        ([mix(0), mix(1), mix(2)], inside)
+    fn sample(&self, u_px: f32, v_px: f32) -> ([u8; 3], bool) {
+        let (width, height) = (self.size.width as f32, self.size.height as f32);
+        let inside = (u_px >= 0.0) & (v_px >= 0.0) & (u_px <= width) & (v_px <= height);
+        let steps = |position: f32, extent: f32| ((position - 0.5).max(0.0).min(extent - 1.0) * 32.0 + 0.5) as u32;
+        let (x, y) = (steps(u_px, width), steps(v_px, height));
+        let (right, down) = (u64::from(x % 32), u64::from(y % 32));
+        let stride = self.size.width as usize + 1;
+        let at = (y / 32) as usize * stride + (x / 32) as usize;
+        let two = |start: usize| self.padded[start..].first_chunk().map_or([0; 2], |pair: &[Packed; 2]| pair.map(|pixel| pixel.0));
+        let ([a, b], [c, d]) = (two(at), two(at + stride));
+        let (above, below) = (a * (32 - right) + b * right, c * (32 - right) + d * right);
+        (Packed::rounded(above * (32 - down) + below * down), inside)
+    }
+}
+
+/// Three shades in one number, so that one product weights all of them: each has 21 bits, of which eighths of a shade take 11 and weights
+/// that sum to 1024 the others.
+#[derive(Debug, Clone, Copy)]
+struct Packed(u64);
+
+impl Packed {
+    fn new(shades: &[f32; 3]) -> Self {
+        let [r, g, b] = shades.map(|shade| u64::from((shade * 8.0 + 0.5) as u16));
+        Self(r | g << 21 | b << 42)
+    }
+
+    fn shades(self) -> [f32; 3] {
+        [0, 21, 42].map(|shift| f32::from((self.0 >> shift & 0x7ff) as u16) / 8.0)
+    }
+
+    /// Bytes of a sum whose weights were 1024 in all.
+    fn rounded(sum: u64) -> [u8; 3] {
+        // Half of 8 * 1024 for each: 255 has no room for it, and none above.
+        let half = sum + (4096 | 4096 << 21 | 4096 << 42);
+        [0, 21, 42].map(|shift| (half >> (shift + 13)) as u8)
     }
 }
 
@@ -94,26 +143,28 @@ pub fn view_camera(frame_camera: &Intrinsics, view_size: Size) -> Intrinsics {
 /// # Errors
 /// [`fathom_core::Error::BadSize`] for the camera's size.
 pub fn turned(source: &Source, frame_camera: &Intrinsics, camera: &Intrinsics, view_from_frame: &UnitQuaternion<f64>) -> Result<Picture> {
-    let source_camera = frame_camera.resized(source.size);
+    let source_camera = frame_camera.resized(source.size());
     let frame_from_view = view_from_frame.inverse().to_rotation_matrix();
     // Homography from view pixels to source pixels; exact for pinhole cameras.
     let to_source: Matrix3<f64> = source_camera.matrix() * frame_from_view.matrix() * inverse_matrix(camera);
     let (width, height) = (camera.size.width, camera.size.height);
-    let mut pixels = Vec::with_capacity(camera.size.area());
-    let mut shown = Vec::with_capacity(camera.size.area());
+    let mut pixels = vec![[0; 3]; camera.size.area()];
+    let mut shown = vec![false; camera.size.area()];
     let step = to_source.column(0);
     // A row's positions first, its colours then: the former are plain arithmetic, many at a time.
-    let mut positions = vec![None; width as usize];
-    for y in 0..height {
+    let (mut us, mut vs) = (vec![0.0_f32; width as usize], vec![0.0_f32; width as usize]);
+    let rows = pixels.chunks_exact_mut(width as usize).zip(shown.chunks_exact_mut(width as usize));
+    for (y, (pixels, shown)) in (0..height).zip(rows) {
         let start = to_source * Vector3::new(0.5, f64::from(y) + 0.5, 1.0);
-        for (x, position) in (0..width).zip(&mut positions) {
-            let [u, v, w] = [0, 1, 2].map(|i| start[i] + step[i] * f64::from(x));
-            *position = (w > 1e-6).then(|| (u / w, v / w));
+        for ((x, u), v) in (0..width as i32).zip(&mut us).zip(&mut vs) {
+            let [u_w, v_w, w] = [0, 1, 2].map(|i| start[i] + step[i] * f64::from(x));
+            let per_w = 1.0 / w;
+            // Behind the camera is nowhere.
+            let per_w = if w > 1e-6 { per_w } else { f64::NAN };
+            (*u, *v) = ((u_w * per_w) as f32, (v_w * per_w) as f32);
         }
-        for position in &positions {
-            let (colour, inside) = position.map_or(([0.0; 3], false), |(u, v)| source.sample(u, v));
-            pixels.push(colour.map(|c| (c + 0.5) as u8));
-            shown.push(inside);
+        for (((pixel, shown), u), v) in pixels.iter_mut().zip(shown).zip(&us).zip(&vs) {
+            (*pixel, *shown) = source.sample(*u, *v);
         }
     }
     Ok(Picture { image: RgbImage::new(camera.size, pixels)?, shown })

@@ -24,11 +24,11 @@ pub struct Scene {
 /// not cover are left out. `None` if fewer than half the covered pixels have a depth.
 #[must_use]
 pub fn lift(source: &Source, frame_camera: &Intrinsics, x: &RelativeDepth, x_camera: &Intrinsics, tau: f64) -> Option<Scene> {
-    let camera = frame_camera.resized(source.size);
-    let mut points = Vec::with_capacity(source.pixels.len());
+    let camera = frame_camera.resized(source.size());
+    let mut points = Vec::with_capacity(source.size().area());
     let (mut depths, mut covered) = (Vec::new(), 0_usize);
-    for row in 0..source.size.height {
-        for column in 0..source.size.width {
+    for row in 0..source.size().height {
+        for column in 0..source.size().width {
             let ray = camera.ray(f64::from(column) + 0.5, f64::from(row) + 0.5);
             let at = x_camera.project(&ray).and_then(|(u, v)| sample(x, u, v));
             covered += usize::from(at.is_some());
@@ -40,7 +40,7 @@ pub fn lift(source: &Source, frame_camera: &Intrinsics, x: &RelativeDepth, x_cam
     if depths.len() * 2 < covered.max(1) {
         return None;
     }
-    let colours = source.pixels.iter().map(|p| p.map(|c| (c + 0.5) as u8)).collect();
+    let colours = source.rows().flatten().map(|p| p.map(|c| (c + 0.5) as u8)).collect();
     Some(Scene { points, colours, median_depth: median(&mut depths)? })
 }
 

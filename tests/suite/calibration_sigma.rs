@@ -33,7 +33,7 @@ fn frame(index: usize, kappa: f64, error: f64, noise: &mut Noise) -> FrameEviden
     let size = Size::new(16, 12);
     // Pictures that differ: a bright column in another place, at another level.
     let level = |pixel: usize| if pixel % 16 == index % 16 { 40.0 + (index / 16) as f32 * 20.0 } else { 20.0 };
-    let source = Source { size, pixels: (0..size.area()).map(|i| [level(i); 3]).collect() };
+    let source = Source::of(size, &(0..size.area()).map(|i| [level(i); 3]).collect::<Vec<_>>());
     FrameEvidence {
         thumbnail: Thumbnail::of(&source),
         spread: Spread { mean: offset + 0.5, std: 0.32 },

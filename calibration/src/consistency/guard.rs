@@ -82,25 +82,28 @@ pub const LEAST_DIFFERENCE: f64 = 1.0;
 /// Whether a picture is too dark, too featureless or blurred.
 #[must_use]
 pub fn picture_fault(source: &Source) -> Option<Fault> {
-    let (width, height) = (source.size.width as usize, source.size.height as usize);
-    let light: Vec<f32> = source.pixels.iter().map(luminance).collect();
-    let level = percentile(light.clone(), 950);
+    let (width, height) = (source.size().width as usize, source.size().height as usize);
+    let light: Vec<f32> = source.rows().flatten().map(luminance).collect();
+    let mut ordered = light.clone();
+    let level = percentile(&mut ordered, 950);
     if level < LEAST_LIGHT {
         return Some(Fault::Dark { level, limit: LEAST_LIGHT });
     }
-    let mut gradients = Vec::with_capacity(light.len());
+    let contrast = (level - percentile(&mut ordered, 50)).max(1.0);
+    let mut squares = Vec::with_capacity(light.len());
     for y in 1..height.saturating_sub(1) {
-        for x in 1..width.saturating_sub(1) {
-            let i = y * width + x;
-            gradients.push(((light[i + 1] - light[i - 1]) / 2.0).hypot((light[i + width] - light[i - width]) / 2.0));
-        }
+        let rows = [y - 1, y, y + 1].map(|row| &light[row * width..][..width]);
+        let across = rows[1].iter().zip(rows[1].iter().skip(2)).map(|(left, right)| right - left);
+        let down = rows[0].iter().zip(rows[2]).skip(1).map(|(above, below)| below - above);
+        squares.extend(across.zip(down).map(|(a, b)| a * a + b * b));
     }
-    let gradient = percentile(gradients.clone(), 950);
-    if gradient < LEAST_DETAIL {
-        return Some(Fault::Featureless { gradient, limit: LEAST_DETAIL });
+    // A difference over two pixels is twice the gradient.
+    let mut gradient = |per_mille| percentile(&mut squares, per_mille).sqrt() / 2.0;
+    let (strong, strongest) = (gradient(950), gradient(998));
+    if strong < LEAST_DETAIL {
+        return Some(Fault::Featureless { gradient: strong, limit: LEAST_DETAIL });
     }
-    let contrast = (level - percentile(light, 50)).max(1.0);
-    let sharpness = percentile(gradients, 998) / contrast;
+    let sharpness = strongest / contrast;
     (sharpness < LEAST_SHARPNESS).then_some(Fault::Blurred { sharpness, limit: LEAST_SHARPNESS })
 }
 
@@ -139,11 +142,14 @@ impl Thumbnail {
     pub fn of(source: &Source) -> Self {
         let (columns, rows) = (16, 12);
         let mut sums = vec![(0.0_f32, 0.0_f32); columns * rows];
-        let (width, height) = (source.size.width as usize, source.size.height as usize);
-        for (i, pixel) in source.pixels.iter().enumerate() {
-            let cell = (i / width * rows / height) * columns + i % width * columns / width;
-            sums[cell].0 += luminance(pixel);
-            sums[cell].1 += 1.0;
+        let (width, height) = (source.size().width as usize, source.size().height as usize);
+        let column_of: Vec<usize> = (0..width).map(|x| x * columns / width).collect();
+        for (y, row) in source.rows().enumerate() {
+            let cells = &mut sums[y * rows / height * columns..][..columns];
+            for (pixel, &column) in row.zip(&column_of) {
+                cells[column].0 += luminance(pixel);
+                cells[column].1 += 1.0;
+            }
         }
         Self(sums.into_iter().map(|(sum, n)| sum / n.max(1.0)).collect())
     }
@@ -156,14 +162,15 @@ impl Thumbnail {
     }
 }
 
-fn luminance(pixel: &[f32; 3]) -> f32 {
+fn luminance(pixel: [f32; 3]) -> f32 {
     0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]
 }
 
-fn percentile(mut values: Vec<f32>, per_mille: usize) -> f64 {
+/// Of numbers that are not negative; reorders them.
+fn percentile(values: &mut [f32], per_mille: usize) -> f64 {
     if values.is_empty() {
         return 0.0;
     }
     let index = (values.len() - 1) * per_mille / 1000;
-    f64::from(*values.select_nth_unstable_by(index, f32::total_cmp).1)
+    f64::from(*values.select_nth_unstable_by_key(index, |value| value.to_bits()).1)
 }

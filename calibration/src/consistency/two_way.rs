@@ -102,8 +102,8 @@ pub fn two_way(
 
 /// The view's own pixels as points of the view's camera; filled holes make none.
 fn lift_view(picture: &Picture, camera: &Intrinsics, answer: &fathom_core::depth::RelativeDepth, tau: f64) -> Option<Scene> {
-    let pixels = picture.image.pixels().iter().map(|p| p.map(f32::from)).collect();
-    let source = Source { size: picture.image.size(), pixels };
+    let pixels: Vec<[f32; 3]> = picture.image.pixels().iter().map(|p| p.map(f32::from)).collect();
+    let source = Source::of(picture.image.size(), &pixels);
     let mut scene = lift(&source, camera, answer, camera, tau)?;
     for (point, shown) in scene.points.iter_mut().zip(&picture.shown) {
         if !shown {
