@@ -5,11 +5,14 @@ use fathom_core::camera::Intrinsics;
 use fathom_core::depth::OutputKind;
 use fathom_core::frame::{Frame, Size};
 use fathom_core::model::{DepthModel, Response};
-use nalgebra::Vector3;
+use nalgebra::{Rotation3, Vector3};
 
+use crate::anchors::align;
 use crate::anchors::floor::Floor;
+use crate::anchors::link::Look;
 use crate::anchors::motion::Motions;
 use crate::anchors::perspective::Perspective;
+use crate::anchors::place::{Place, Places};
 use crate::anchors::prior::{FocalPrior, ShiftPrior};
 use crate::anchors::range::{Range, RangePoint};
 use crate::anchors::turn::Turns;
@@ -51,6 +54,7 @@ pub struct Calibrator<'m> {
     card: Option<ShiftPrior>,
     perspective: Perspective,
     range: Range,
+    places: Places,
     floor: Floor,
     turns: Turns,
     motions: Motions,
@@ -83,6 +87,7 @@ impl<'m> Calibrator<'m> {
             card: shift,
             perspective: Perspective::default(),
             range,
+            places: Places::default(),
             floor,
             turns: Turns::new(options.frame),
             motions: Motions::new(options.frame),
@@ -106,7 +111,10 @@ impl<'m> Calibrator<'m> {
         if let Some(fov) = glance.fov {
             self.perspective.add(fov, glance.frame);
         }
-        self.range.add(&glance.output, anchors.range)?;
+        if !anchors.range.is_empty() {
+            let place = self.place_of(frame, &glance)?;
+            self.range.add(&glance.output, anchors.range, place)?;
+        }
         if let Some(gravity) = anchors.gravity {
             self.floor.add(&glance.output, &Vector3::from(gravity))?;
         }
@@ -225,6 +233,15 @@ impl<'m> Calibrator<'m> {
         Ok(glance)
     }
 
+    /// Whether a frame shows where the last one with distances was, as far as the card's usual shift and a likely lens can tell.
+    fn place_of(&mut self, frame: &Frame<'_>, glance: &Glance) -> Result<Place> {
+        let ln_focal_px = self.options.focal.as_ref().map_or(self.prior().centre.ln_focal, |prior| prior.ln_focal);
+        let rest = align::Motion::turn(Rotation3::identity(), ln_focal_px - f64::from(self.options.frame.width).ln());
+        let rest = align::Motion { tau: self.model.card().default_tau, ..rest };
+        let frame_sigma = self.model.card().assumed_scale_spread().frame;
+        Ok(self.places.of(Look::new(frame, glance.output.clone())?, &rest, frame_sigma))
+    }
+
     fn network_responds(&self) -> bool {
         self.model.card().kappa.is_some_and(responds)
     }
@@ -325,12 +342,12 @@ impl<'m> Calibrator<'m> {
         reasons.extend(self.refused.iter().map(|(count, fault)| Reason::Refused { count: *count, fault: *fault }));
     }
 
-    /// Says in how many frames distances would have to be measured, if they were in some and do not tell the scale: its variance falls
+    /// Says in how many places distances would have to be measured, if they were in some and do not tell the scale: its variance falls
     /// with their number, but for the part that tau has in it.
     fn too_few_distances(&self, sigma: f64) -> Option<Reason> {
-        let frames = self.range.frames() as f64 * (sigma / SCALE_LIMIT).powi(2) * TAU_PART;
+        let places = self.range.places() as f64 * (sigma / SCALE_LIMIT).powi(2) * TAU_PART;
         let few = !self.range.is_empty() && sigma.is_finite() && sigma > SCALE_LIMIT;
-        few.then(|| Reason::TooFewDistances { sigma, limit: SCALE_LIMIT, frames: frames.ceil() as usize })
+        few.then(|| Reason::TooFewDistances { sigma, limit: SCALE_LIMIT, places: places.ceil() as usize })
     }
 
     /// Refuses a shift that puts the farthest hundredth of most frames behind the camera.

@@ -240,3 +240,51 @@ const LEAST_STEP: f64 = 0.01;
 
 /// Least sigma of a reading.
 const LEAST_SENSOR: f64 = 0.002;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames with readings here and there, the fourth a new beginning.
+    fn track(known: bool) -> ScaleTrack {
+        let mut calibration = Calibration::from_default_tau(0.5);
+        if known {
+            (calibration.ln_scale, calibration.covariance[(0, 0)]) = (Some(-0.7), 0.04);
+        }
+        let mut track = ScaleTrack::new(calibration, ScaleSpread { frame: 0.4, pixel: 0.15 }, Size::new(64, 48)).unwrap();
+        track.stops = (0..8_u8)
+            .map(|i| Stop {
+                step: (i != 0 && i != 4).then_some((0.02 * f64::from(i) - 0.05, 0.03 + 0.01 * f64::from(i))),
+                rho: if i == 0 || i == 4 { 0.0 } else { 0.3 + 0.08 * f64::from(i) },
+                reading: (i % 3 != 1).then_some(Reading { ln_scale: -0.6 + 0.1 * f64::from(i % 4), sensor_variance: 1e-4, count: 1.0 }),
+                anchored: true,
+            })
+            .collect();
+        track
+    }
+
+    #[test]
+    fn frames_that_leave_the_window_leave_what_they_knew() {
+        for known in [false, true] {
+            let mut track = track(known);
+            let all = track.looking_back();
+            // Past the new beginning too.
+            for gone in 1..=6 {
+                track.forget_first();
+                for (full, left) in all[gone..].iter().zip(track.looking_back()) {
+                    assert!((full.ln_scale.unwrap() - left.ln_scale.unwrap()).abs() < 1e-9, "{known}, {gone} gone");
+                    assert!((full.ln_scale_sigma() / left.ln_scale_sigma() - 1.0).abs() < 1e-9, "{known}, {gone} gone");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_reading_alone_is_as_certain_as_the_networks_pixels() {
+        let mut track = track(false);
+        track.stops.truncate(1);
+        let [found] = &track.looking_back()[..] else { panic!("one frame") };
+        let expected = (TAILS * 0.15).hypot(0.01);
+        assert!((found.ln_scale.unwrap() + 0.6).abs() < 1e-3 && (found.ln_scale_sigma() - expected).abs() < 1e-3, "{found:?}");
+    }
+}

@@ -50,17 +50,17 @@ pub enum Reason {
         /// Largest accepted.
         limit: f64,
     },
-    /// Distances were measured in too few frames for the scale.
+    /// Distances were measured in too few places for the scale.
     #[error(
-        "scale is known to {sigma:.2}, needed {limit:.2}: frames of this network differ in scale, distances in about {frames} of them would do"
+        "scale is known to {sigma:.2}, needed {limit:.2}: this network sees each place in a scale of its own, distances in about {places} would do"
     )]
     TooFewDistances {
         /// One sigma of ln s.
         sigma: f64,
         /// Largest accepted.
         limit: f64,
-        /// Frames with a distance that the limit takes, about.
-        frames: usize,
+        /// Places with a distance that the limit takes, about.
+        places: usize,
     },
     /// Much of every frame would lie behind the camera.
     #[error("with tau {tau:.3} the farthest hundredth lies behind the camera by {share:.2} of the mean")]

@@ -2,6 +2,7 @@
 
 use fathom_calibration::anchors::floor::Floor;
 use fathom_calibration::anchors::motion::Motions;
+use fathom_calibration::anchors::place::Place;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
 use fathom_calibration::anchors::turn::Turns;
@@ -71,7 +72,7 @@ fn range_points_give_scale_and_shift_with_a_tenth_of_them_wrong() {
                     RangePoint { u_px, v_px, metres: exact * wrong * (1.0 + 0.02 * noise.normal()), relative_sigma: 0.02 }
                 })
                 .collect();
-            range.add(&x, &points).unwrap();
+            range.add(&x, &points, Place::New).unwrap();
             last = Some(x);
         }
         let prior = FocalPrior::new(camera.fx_px, 0.01).unwrap();
@@ -93,29 +94,31 @@ fn one_range_point_says_nothing_about_tau_alone() {
     let from = pose(0, &mut noise);
     let x = output(OutputKind::InverseDepth, &camera, &from, 0.0, &mut noise);
     let mut range = Range::new(OutputKind::InverseDepth, FRAME, SPREAD);
-    range.add(&x, &[RangePoint { u_px: 160.5, v_px: 120.5, metres: 3.0, relative_sigma: 0.01 }]).unwrap();
+    range.add(&x, &[RangePoint { u_px: 160.5, v_px: 120.5, metres: 3.0, relative_sigma: 0.01 }], Place::New).unwrap();
     let solution = solved(&[&range], &x);
     assert!(solution.covariance[(1, 1)].is_infinite() && solution.covariance[(2, 2)].is_infinite(), "{}", solution.covariance);
 }
 
 #[test]
-fn a_network_whose_frames_differ_in_scale_needs_distances_in_several() {
+fn a_network_whose_frames_differ_in_scale_needs_distances_in_several_places() {
     let wide = ScaleSpread { frame: 0.4, pixel: 0.15 };
     let (camera, mut noise) = (camera(70.0), Noise(5));
     let mut range = Range::new(OutputKind::InverseDepth, FRAME, wide);
     let prior = FocalPrior::new(camera.fx_px, 0.01).unwrap();
     let shift = ShiftPrior { tau: TAU, sigma: 0.01 };
-    for frames in 1..=3 {
-        let from = pose(frames, &mut noise);
+    for places in 1..=3 {
+        let from = pose(places, &mut noise);
         let x = output(OutputKind::InverseDepth, &camera, &from, 0.0, &mut noise);
         let metres = Room::furnished().depth(&camera, &from)[120 * 320 + 160];
-        // Many points of one frame are one frame all the same.
+        // Many points of one frame are one frame all the same, and many frames of one place one place.
         let point = RangePoint { u_px: 160.5, v_px: 120.5, metres, relative_sigma: 0.01 };
-        range.add(&x, &[point; 9]).unwrap();
-        assert_eq!(range.frames(), frames);
+        for place in [Place::New, Place::Same, Place::Same] {
+            range.add(&x, &[point; 3], place).unwrap();
+        }
+        assert_eq!(range.places(), places);
         let sigma = solved(&[&range, &prior, &shift], &x).covariance[(0, 0)].sqrt();
-        let expected = 0.4_f64.hypot(0.15 / 2.0) / (frames as f64).sqrt();
-        assert!((0.95..1.1).contains(&(sigma / expected)), "{frames} frames: {sigma}, {expected}");
+        let expected = 0.4_f64.hypot(0.15 / 2.0) / (places as f64).sqrt();
+        assert!((0.95..1.1).contains(&(sigma / expected)), "{places} places: {sigma}, {expected}");
     }
 }
 
@@ -131,7 +134,7 @@ fn range_points_outside_the_frame_or_not_finite_are_refused() {
         RangePoint { metres: f64::NAN, ..good },
         RangePoint { relative_sigma: 0.0, ..good },
     ] {
-        assert!(Range::new(OutputKind::InverseDepth, FRAME, SPREAD).add(&x, &[bad]).is_err(), "{bad:?}");
+        assert!(Range::new(OutputKind::InverseDepth, FRAME, SPREAD).add(&x, &[bad], Place::New).is_err(), "{bad:?}");
     }
 }
 

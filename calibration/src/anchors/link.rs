@@ -58,11 +58,11 @@ pub struct Link {
 pub fn link(before: &Look, after: &Look, start: &Motion) -> Option<Link> {
     let pair = Pair::new(&before.pyramid, &after.pyramid, Some(&before.output));
     let rest = Motion { tau: start.tau, ..Motion::turn(Rotation3::identity(), start.ln_focal) };
-    // The camera goes on as it did, or stopped.
     let align = |start: &Motion| {
         pair.align(start, Known::LensAndShift).filter(|a| a.correlation >= LEAST_CORRELATION && a.overlap >= LEAST_OVERLAP)
     };
-    let best = align(start).or_else(|| align(&rest))?;
+    // The camera goes on as it did, or stopped, or jerked.
+    let best = align(start).or_else(|| align(&rest)).or_else(|| align(&turned(&pair, &rest)?))?;
     let (mut ratios, mut flows) = ratios(before, after, &best.motion);
     if ratios.len() < LEAST_POINTS {
         return None;
@@ -73,6 +73,18 @@ pub fn link(before: &Look, after: &Look, start: &Motion) -> Option<Link> {
     let spread = MAD_TO_SIGMA * median(&mut sizes)?;
     let sigma = LEAST_SIGMA.hypot(spread / INDEPENDENT).hypot(NEW_SCENE * flow);
     Some(Link { step: scale_sign(after.output.kind()) * middle, sigma, motion: best.motion, aspect: before.pyramid.aspect() })
+}
+
+/// The turn that the frames as a whole look most like, among those of up to a third of the width and a fifth up and down.
+fn turned(pair: &Pair<'_>, rest: &Motion) -> Option<Motion> {
+    let focal = rest.ln_focal.exp();
+    let shifts = (-6..=6).flat_map(|row| (-11..=11).map(move |column| [column, row]));
+    let turns = shifts.map(|shift| {
+        let [pan, tilt] = shift.map(|steps| (f64::from(steps) * 0.03 / focal).atan());
+        Motion { rotation: Rotation3::new(Vector3::new(-tilt, pan, 0.0)), ..rest.clone() }
+    });
+    let rated = turns.map(|turn| (pair.coarse_error(&turn), turn)).filter(|(error, _)| error.is_finite());
+    rated.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, turn)| turn)
 }
 
 /// For points that both frames show: ln of the depth that it has in the second over what the network says there, both at `s = 1`, and

@@ -5,6 +5,7 @@
 //! | [`range`] | distances at pixels | s; with two at different x also tau |
 //! | [`frame_scale`] | distances in the frame at hand | s of that frame |
 //! | [`link`] | two frames that see the same things | how s differs between them |
+//! | [`place`] | two frames with distances | whether they tell the same s |
 //! | [`floor`] | gravity, a floor in view, camera height | f and tau from pitch; s from height |
 //! | [`turn`] | two frames of a turning camera, with or without its angle | f |
 //! | [`motion`] | two frames of a moving camera, with or without its baseline | tau, f; s from the baseline |
@@ -17,6 +18,7 @@ pub mod frame_scale;
 pub mod link;
 pub mod motion;
 pub mod perspective;
+pub mod place;
 pub mod prior;
 pub mod range;
 pub mod turn;

@@ -3,7 +3,7 @@
 //! A beam measures along its ray: `D = d |r|`, `r` the pixel's ray with z = 1. The residual is the logarithm of the
 //! calibrated distance over the measured one, so one point gives s, and points at different x give s and tau. How well a point
 //! tells s is the network's doing more than the sensor's: frames have scales of their own, and pixels errors
-//! ([`ScaleSpread`], from the card).
+//! ([`ScaleSpread`], from the card). Frames of one place ([`super::place`]) have that scale in common.
 
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};
@@ -11,6 +11,7 @@ use fathom_core::frame::Size;
 use fathom_core::model::ScaleSpread;
 use nalgebra::Vector3;
 
+use crate::anchors::place::Place;
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::sample;
 use crate::theta::{Theta, soft_ln};
@@ -62,13 +63,16 @@ pub struct Range {
     kind: OutputKind,
     frame: Size,
     spread: ScaleSpread,
-    /// Points of one frame stand together.
+    /// Points of one frame stand together, and frames of one place.
     rows: Bounded<Seen, 4096>,
     frames: usize,
+    places: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Seen {
+    /// Number of the place.
+    place: usize,
     /// Number of the frame.
     frame: usize,
     x: f64,
@@ -86,7 +90,7 @@ impl Range {
     /// No points yet, for frames of one size and a network whose frames and pixels lie so far from their camera's scale.
     #[must_use]
     pub fn new(kind: OutputKind, frame: Size, spread: ScaleSpread) -> Self {
-        Self { kind, frame, spread, rows: Bounded::default(), frames: 0 }
+        Self { kind, frame, spread, rows: Bounded::default(), frames: 0, places: 0 }
     }
 
     /// Whether no point was added.
@@ -95,27 +99,28 @@ impl Range {
         self.rows.items().is_empty()
     }
 
-    /// Adds one frame's points, given the network's output for that frame.
+    /// Adds one frame's points, given the network's output for that frame and whether it shows where the last one with points was.
     ///
     /// # Errors
-    /// [`Error::Anchor`] naming the first bad point.
-    pub fn add(&mut self, output: &RelativeDepth, points: &[RangePoint]) -> Result<()> {
+    /// [`Error::Anchor`] naming the first bad point; none is added then.
+    pub fn add(&mut self, output: &RelativeDepth, points: &[RangePoint], place: Place) -> Result<()> {
         let spread = crate::scene::Spread::of(output.values());
+        let points = points.iter().map(|point| point.checked(self.frame)).collect::<Result<Vec<_>>>()?;
+        self.frames += 1;
+        self.places += usize::from(place == Place::New);
         for point in points {
-            let point = point.checked(self.frame)?;
             let Some(x) = value_at(output, self.frame, &point) else { continue };
             let offset_px = point.offset_px(self.frame);
             let (metres, relative_sigma) = (point.metres, point.relative_sigma);
-            self.rows.push(Seen { frame: self.frames, x, std: spread.std, offset_px, metres, relative_sigma });
+            self.rows.push(Seen { place: self.places, frame: self.frames, x, std: spread.std, offset_px, metres, relative_sigma });
         }
-        self.frames += 1;
         Ok(())
     }
 
-    /// Frames in which distances were measured.
+    /// Places in which distances were measured.
     #[must_use]
-    pub fn frames(&self) -> usize {
-        self.rows.items().chunk_by(|a, b| a.frame == b.frame).count()
+    pub fn places(&self) -> usize {
+        self.rows.items().chunk_by(|a, b| a.place == b.place).count()
     }
 
     fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {
@@ -126,19 +131,29 @@ impl Range {
         (residual, Vector3::new(sign, sign * slope, ray_slope))
     }
 
-    /// The rows of one frame's points. What they have in common, their median, is as uncertain as the frame's own scale; what they
+    /// The rows of one place's points. What they have in common is as uncertain as the place's own scale; what the points of a frame
     /// differ in is not: that is where tau shows.
-    fn frame_rows(&self, points: &[Seen], theta: &Theta) -> Vec<Row> {
-        let mut plain: Vec<(Plain, f64)> =
-            points.iter().map(|seen| (self.plain(seen, theta), seen.relative_sigma.hypot(self.spread.pixel))).collect();
-        plain.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
-        let ((middle, slope), pixel_sigma) = plain.remove(plain.len() / 2);
-        let count = points.len() as f64;
-        let frame_sigma = self.spread.frame.hypot(pixel_sigma / count.min(FRAME_POINTS).sqrt());
-        let share = (count / FRAME_POINTS).max(1.0).sqrt();
-        let differences = plain.iter().map(|((residual, j), sigma)| row(*residual - middle, *j - slope, sigma * share));
-        std::iter::once(row(middle, slope, frame_sigma)).chain(differences).collect()
+    fn place_rows(&self, points: &[Seen], theta: &Theta) -> Vec<Row> {
+        let share = (points.len() as f64 / FRAME_POINTS).max(1.0).sqrt();
+        let (mut rows, mut middles) = (Vec::with_capacity(points.len()), Vec::new());
+        for points in points.chunk_by(|a, b| a.frame == b.frame) {
+            let plain = points.iter().map(|seen| (self.plain(seen, theta), seen.relative_sigma.hypot(self.spread.pixel)));
+            let (middle, others) = apart(plain.collect());
+            rows.extend(others.iter().map(|((residual, j), sigma)| row(*residual - middle.0.0, *j - middle.0.1, sigma * share)));
+            middles.push(middle);
+        }
+        let (((residual, slope), pixel_sigma), _) = apart(middles);
+        let sigma = self.spread.frame.hypot(pixel_sigma / (points.len() as f64).min(FRAME_POINTS).sqrt());
+        rows.push(row(residual, slope, sigma));
+        rows
     }
+}
+
+/// Takes the one with the median residual out of some residuals, of which there is at least one.
+fn apart(mut plain: Vec<(Plain, f64)>) -> ((Plain, f64), Vec<(Plain, f64)>) {
+    plain.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+    let middle = plain.remove(plain.len() / 2);
+    (middle, plain)
 }
 
 fn row(residual: f64, jacobian: Vector3<f64>, sigma: f64) -> Row {
@@ -151,11 +166,11 @@ impl Cue for Range {
     }
 
     fn rows(&self, theta: &Theta) -> Vec<Row> {
-        self.rows.items().chunk_by(|a, b| a.frame == b.frame).flat_map(|points| self.frame_rows(points, theta)).collect()
+        self.rows.items().chunk_by(|a, b| a.place == b.place).flat_map(|points| self.place_rows(points, theta)).collect()
     }
 }
 
-/// Points of one frame that count fully; more share this weight, for their errors are the same network's.
+/// Points of one place that count fully; more share this weight, for their errors are the same network's.
 pub const FRAME_POINTS: f64 = 4.0;
 
 /// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.

@@ -2,6 +2,7 @@
 
 use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::perspective::Perspective;
+use fathom_calibration::anchors::place::Place;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options, responds};
@@ -257,7 +258,7 @@ pub(crate) struct Metres {
 fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize) -> Option<Metres> {
     let mut range = Range::new(seen.kind, seen.size, seen.spread);
     for frame in seen.frames.iter().filter(|f| f.point.is_some()).take(points) {
-        range.add(&frame.output, frame.point.as_slice()).ok()?;
+        range.add(&frame.output, frame.point.as_slice(), Place::New).ok()?;
     }
     let mut cues: Vec<&dyn Cue> = vec![&seen.pool, focal, &range];
     cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));

@@ -71,7 +71,7 @@ fn main() {
         return;
     }
     if arguments.command == "video" {
-        let followed: Vec<_> = chosen.filter_map(|(i, camera)| video::follow(&mut engine, camera, 1000 * i + 7)).collect();
+        let followed: Vec<_> = chosen.flat_map(|(i, camera)| video::follow(&mut engine, camera, 1000 * i + 7)).collect();
         video::print(&followed);
         return;
     }

@@ -1,4 +1,4 @@
-//! Metres by a range finder's one beam in a video: what following the scale from frame to frame brings.
+//! Metres by a range finder in a video: what following the scale from frame to frame brings.
 
 use std::time::Instant;
 
@@ -9,36 +9,39 @@ use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::track::ScaleTrack;
 use fathom_core::calibration::Calibration;
 use fathom_core::camera::Intrinsics;
-use fathom_core::depth::{OutputKind, RelativeDepth};
+use fathom_core::depth::RelativeDepth;
 use fathom_core::measures::accuracy::abs_rel;
 use fathom_core::measures::alignment::{Affine, scale_only};
 use fathom_core::measures::camera::{Claim, coverage};
 use fathom_core::measures::{Pair, median, pairs};
-use fathom_core::model::DepthModel;
+use fathom_core::model::{DepthModel, ScaleSpread};
 use fathom_core::ops::image::resize::resize_plane;
 use fathom_tests::noise::Noise;
 
 use crate::cameras::{CameraFrames, Shot};
 
 /// Where a frame's metres come from.
-const WAYS: [&str; 7] = [
+const WAYS: [&str; 8] = [
     "the first frame's reading, for all",
     "the same, carried from frame to frame",
     "each frame's own reading",
     "readings of all frames so far, carried",
     "the same, looking back from the last frame",
+    "each frame's own 8 x 8 readings",
     "the camera's best one scale",
     "the best one scale, carried",
 ];
 
-/// One camera's video.
+/// Places that the one beam is tried at, for each camera.
+const BEAMS: usize = 3;
+
+/// One camera's video, by one beam.
 pub(crate) struct Followed {
-    group: String,
     name: String,
     accepted: bool,
     scale_only: f64,
     /// Mean AbsRel without alignment, by [`WAYS`].
-    errors: [f64; 7],
+    errors: [f64; WAYS.len()],
     /// ln s so far and looking back, of every frame.
     claims: [Vec<Claim>; 2],
     /// Frames that were linked to the one before, and frames that have one before.
@@ -46,20 +49,24 @@ pub(crate) struct Followed {
     add_ms: f64,
 }
 
-struct Seen {
-    output: RelativeDepth,
-    raw: Vec<Pair>,
-    point: Option<RangePoint>,
-    best_ln_scale: f64,
+/// One camera's frames, and what the network says of them.
+struct Video<'a> {
+    shots: &'a [Shot],
+    outputs: Vec<RelativeDepth>,
+    /// Output and true depth at some pixels.
+    raw: Vec<Vec<Pair>>,
+    /// The scale that fits each frame best.
+    best: Vec<f64>,
+    calibration: Calibration,
+    spread: ScaleSpread,
+    lens: Intrinsics,
 }
 
-/// Follows one video; the focal length is known, tau is what calibrating on these frames gives or else the card's default.
-pub(crate) fn follow(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) -> Option<Followed> {
-    let card = model.card().clone();
-    let kind = card.output_kind;
-    let spread = card.assumed_scale_spread();
+/// Follows one video by several beams; the focal length is known, tau is what calibrating on these frames gives or else the card's
+/// default.
+pub(crate) fn follow(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) -> Vec<Followed> {
     let size = camera.shots[0].picture().size();
-    let old = Calibration::from_default_tau(card.default_tau);
+    let old = Calibration::from_default_tau(model.card().default_tau);
     let options = Options { frame: size, old, focal: FocalPrior::new(camera.focal_px, 0.001).ok(), camera_height_m: None };
     let mut calibrator = Calibrator::new(model, options).expect("options are good");
     for shot in &camera.shots {
@@ -70,90 +77,119 @@ pub(crate) fn follow(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u6
     let mut covariance = outcome.calibration.covariance;
     covariance[(2, 2)] = 0.0;
     let calibration = Calibration { camera: Some(lens), ln_scale: None, covariance, ..outcome.calibration.clone() };
-    let tau = calibration.tau;
+    let Some(video) = Video::see(model, &camera.shots, calibration, lens) else { return Vec::new() };
     let mut noise = Noise(seed);
-    // The beam's place is the robot's: one for all frames, somewhere in the middle half.
-    let place = [0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()];
-    let seen: Vec<Seen> = camera.shots.iter().filter_map(|shot| see(model, shot, (&lens, tau), place, &mut noise)).collect();
-    let first = seen.iter().position(|s| s.point.is_some())?;
-
-    let by_point = |s: &Seen| frame_scale(&calibration, spread, &s.output, size, s.point.as_slice()).ok()?.ln_scale;
-    let first_reading = by_point(&seen[first])?;
-    let own: Vec<f64> = seen.iter().map(|s| by_point(s).unwrap_or(first_reading)).collect();
-    let best = median(seen.iter().map(|s| s.best_ln_scale).collect())?;
-    let track = || ScaleTrack::new(calibration.clone(), spread, size).expect("size is good");
-    let (mut carried, mut joined) = (track(), track());
-    let mut add_ms = Vec::new();
-    let (mut carried_scales, mut so_far) = (Vec::new(), Vec::new());
-    for (i, (shot, s)) in camera.shots.iter().zip(&seen).enumerate() {
-        let picture = shot.picture();
-        let once = if i == first { s.point.as_slice() } else { &[] };
-        carried_scales.push(carried.add(&picture.as_frame(), &s.output, once).expect("points are good"));
-        let start = Instant::now();
-        so_far.push(joined.add(&picture.as_frame(), &s.output, s.point.as_slice()).expect("points are good"));
-        add_ms.push(1e3 * start.elapsed().as_secs_f64());
-    }
-    let looking_back = joined.looking_back();
-    let steps = joined.steps();
-    // The change of scale alone, from the links.
-    let mut sum = 0.0;
-    let drift: Vec<f64> = steps
-        .iter()
-        .map(|step| {
-            sum += step.unwrap_or(0.0);
-            sum
-        })
-        .collect();
-    let offset = median(seen.iter().zip(&drift).map(|(s, d)| s.best_ln_scale - d).collect())?;
-
-    let ln_scale = |c: &Calibration| c.ln_scale.unwrap_or(first_reading);
-    let mean = |scale_of: &dyn Fn(usize) -> f64| {
-        let error = |i: usize| abs_rel(&Affine { scale: scale_of(i).exp(), tau }.apply(kind, &seen[i].raw));
-        let errors: Vec<f64> = (0..seen.len()).filter_map(error).collect();
-        errors.iter().sum::<f64>() / errors.len() as f64
-    };
-    let claims = [&so_far, &looking_back].map(|found| {
-        let claims = found.iter().zip(&seen).filter(|(c, _)| c.ln_scale.is_some());
-        claims.map(|(c, s)| Claim { estimate: ln_scale(c), sigma: c.ln_scale_sigma(), truth: s.best_ln_scale }).collect()
+    let name = format!("{} {}", camera.group, camera.name);
+    let beams = (0..BEAMS).filter_map(|_| {
+        // The beam's place is the robot's: one for all frames, somewhere in the middle half.
+        let place = [0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()];
+        video.follow(place, &mut noise)
     });
-    Some(Followed {
-        group: camera.group.clone(),
-        name: camera.name.clone(),
-        accepted: outcome.is_calibrated(),
-        scale_only: mean(&|i| seen[i].best_ln_scale),
-        errors: [
-            mean(&|_| first_reading),
-            mean(&|i| ln_scale(&carried_scales[i])),
-            mean(&|i| own[i]),
-            mean(&|i| ln_scale(&so_far[i])),
-            mean(&|i| ln_scale(&looking_back[i])),
-            mean(&|_| best),
-            mean(&|i| offset + drift[i]),
-        ],
-        claims,
-        linked: (steps.iter().flatten().count(), seen.len() - 1),
-        add_ms: median(add_ms)?,
-    })
+    beams.map(|followed| Followed { name: name.clone(), accepted: outcome.is_calibrated(), ..followed }).collect()
 }
 
-fn see(model: &mut dyn DepthModel, shot: &Shot, (lens, tau): (&Intrinsics, f64), place: [f64; 2], noise: &mut Noise) -> Option<Seen> {
-    let kind: OutputKind = model.card().output_kind;
-    let output = model.predict(&shot.picture().as_frame()).expect("the network runs").relative;
-    let (depth_size, depth) = shot.depth_m();
-    let full = resize_plane(output.values(), output.size(), depth_size).expect("sizes are good");
-    let all = pairs(&full, &depth);
-    let raw: Vec<Pair> = all.iter().step_by((all.len() / 4000).max(1)).copied().collect();
-    let [u_px, v_px] = [place[0] * f64::from(lens.size.width), place[1] * f64::from(lens.size.height)];
-    let (column, row) = ((place[0] * f64::from(depth_size.width)) as usize, (place[1] * f64::from(depth_size.height)) as usize);
-    let z = f64::from(depth[row * depth_size.width as usize + column]);
-    // True to 1%.
-    let metres = z * lens.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise.normal());
-    let point = (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 });
-    let best_ln_scale = scale_only(kind, &raw, tau)?.scale.ln();
-    Some(Seen { output, raw, point, best_ln_scale })
+impl<'a> Video<'a> {
+    fn see(model: &mut dyn DepthModel, shots: &'a [Shot], calibration: Calibration, lens: Intrinsics) -> Option<Self> {
+        let (kind, spread) = (model.card().output_kind, model.card().assumed_scale_spread());
+        let (mut outputs, mut raw, mut best) = (Vec::new(), Vec::new(), Vec::new());
+        for shot in shots {
+            let output = model.predict(&shot.picture().as_frame()).expect("the network runs").relative;
+            let (depth_size, depth) = shot.depth_m();
+            let full = resize_plane(output.values(), output.size(), depth_size).expect("sizes are good");
+            let all = pairs(&full, &depth);
+            let some: Vec<Pair> = all.iter().step_by((all.len() / 4000).max(1)).copied().collect();
+            best.push(scale_only(kind, &some, calibration.tau)?.scale.ln());
+            raw.push(some);
+            outputs.push(output);
+        }
+        Some(Self { shots, outputs, raw, best, calibration, spread, lens })
+    }
+
+    /// By a beam at a place, shares of width and height. `None` where it meets nothing in any frame.
+    fn follow(&self, place: [f64; 2], noise: &mut Noise) -> Option<Followed> {
+        let points: Vec<Option<RangePoint>> = self.shots.iter().map(|shot| self.read(shot, place, noise)).collect();
+        let first = points.iter().position(Option::is_some)?;
+        let by_points = |i: usize, points: &[RangePoint]| {
+            frame_scale(&self.calibration, self.spread, &self.outputs[i], self.lens.size, points).expect("points are good").ln_scale
+        };
+        let first_reading = by_points(first, points[first].as_slice())?;
+        let own: Vec<f64> = (0..points.len()).map(|i| by_points(i, points[i].as_slice()).unwrap_or(first_reading)).collect();
+        let grids: Vec<f64> =
+            (0..points.len()).map(|i| by_points(i, &self.read_grid(&self.shots[i], noise)).unwrap_or(first_reading)).collect();
+        let track = || ScaleTrack::new(self.calibration.clone(), self.spread, self.lens.size).expect("size is good");
+        let (mut carried, mut joined) = (track(), track());
+        let (mut add_ms, mut carried_scales, mut so_far) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (shot, output)) in self.shots.iter().zip(&self.outputs).enumerate() {
+            let picture = shot.picture();
+            let once = if i == first { points[i].as_slice() } else { &[] };
+            carried_scales.push(carried.add(&picture.as_frame(), output, once).expect("points are good"));
+            let start = Instant::now();
+            so_far.push(joined.add(&picture.as_frame(), output, points[i].as_slice()).expect("points are good"));
+            add_ms.push(1e3 * start.elapsed().as_secs_f64());
+        }
+        let (looking_back, steps) = (joined.looking_back(), joined.steps());
+        let best = median(self.best.clone())?;
+        // The change of scale alone, from the links.
+        let drift: Vec<f64> = steps
+            .iter()
+            .scan(0.0, |sum, step| {
+                *sum += step.unwrap_or(0.0);
+                Some(*sum)
+            })
+            .collect();
+        let offset = median(self.best.iter().zip(&drift).map(|(best, drift)| best - drift).collect())?;
+
+        let ln_scale = |c: &Calibration| c.ln_scale.unwrap_or(first_reading);
+        let claims = [&so_far, &looking_back].map(|found| {
+            let claims = found.iter().zip(&self.best).filter(|(c, _)| c.ln_scale.is_some());
+            claims.map(|(c, best)| Claim { estimate: ln_scale(c), sigma: c.ln_scale_sigma(), truth: *best }).collect()
+        });
+        Some(Followed {
+            name: String::new(),
+            accepted: false,
+            scale_only: self.error(&|i| self.best[i]),
+            errors: [
+                self.error(&|_| first_reading),
+                self.error(&|i| ln_scale(&carried_scales[i])),
+                self.error(&|i| own[i]),
+                self.error(&|i| ln_scale(&so_far[i])),
+                self.error(&|i| ln_scale(&looking_back[i])),
+                self.error(&|i| grids[i]),
+                self.error(&|_| best),
+                self.error(&|i| offset + drift[i]),
+            ],
+            claims,
+            linked: (steps.iter().flatten().count(), points.len() - 1),
+            add_ms: median(add_ms)?,
+        })
+    }
+
+    /// What a range finder true to 1% reads at a place; nothing in the sky.
+    fn read(&self, shot: &Shot, place: [f64; 2], noise: &mut Noise) -> Option<RangePoint> {
+        let (size, depth) = shot.depth_m();
+        let [u_px, v_px] = [place[0] * f64::from(self.lens.size.width), place[1] * f64::from(self.lens.size.height)];
+        let (column, row) = ((place[0] * f64::from(size.width)) as usize, (place[1] * f64::from(size.height)) as usize);
+        let z = f64::from(depth[row * size.width as usize + column]);
+        let metres = z * self.lens.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise.normal());
+        (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 })
+    }
+
+    /// The middle half of the frame in 8 x 8 zones.
+    fn read_grid(&self, shot: &Shot, noise: &mut Noise) -> Vec<RangePoint> {
+        let at = |i: usize| 0.25 + 0.5 * (i as f64 + 0.5) / 8.0;
+        (0..64).filter_map(|i| self.read(shot, [at(i % 8), at(i / 8)], noise)).collect()
+    }
+
+    /// Mean over the frames of AbsRel in metres, without alignment.
+    fn error(&self, ln_scale_of: &dyn Fn(usize) -> f64) -> f64 {
+        let (kind, tau) = (self.outputs[0].kind(), self.calibration.tau);
+        let error = |i: usize| abs_rel(&Affine { scale: ln_scale_of(i).exp(), tau }.apply(kind, &self.raw[i]));
+        let errors: Vec<f64> = (0..self.raw.len()).filter_map(error).collect();
+        errors.iter().sum::<f64>() / errors.len() as f64
+    }
 }
 
-/// Prints one line a camera, then medians.
+/// Prints one line a camera and beam, then medians.
 pub(crate) fn print(all: &[Followed]) {
     println!(
         "camera                    accepted  linked  scale only  {}",
@@ -161,18 +197,11 @@ pub(crate) fn print(all: &[Followed]) {
     );
     for f in all {
         let ratios: String = f.errors.iter().map(|e| format!("{:>8.3}", e / f.scale_only)).collect();
-        println!(
-            "{:<25} {:>8}  {:>2}/{:<2}  {:>10.3}  {ratios}",
-            format!("{} {}", f.group, f.name),
-            f.accepted,
-            f.linked.0,
-            f.linked.1,
-            f.scale_only
-        );
+        println!("{:<25} {:>8}  {:>2}/{:<2}  {:>10.3}  {ratios}", f.name, f.accepted, f.linked.0, f.linked.1, f.scale_only);
     }
     let of = |value: &dyn Fn(&Followed) -> f64| median(all.iter().map(value).collect()).unwrap_or(f64::NAN);
     let base = of(&|f| f.scale_only);
-    println!("\n{} cameras; AbsRel after scale only, median over cameras: {base:.3}", all.len());
+    println!("\n{} cameras and beams; AbsRel after scale only, median over cameras: {base:.3}", all.len());
     println!("\nmetres by                                        AbsRel  over scale only: of medians  median of ratios");
     for (i, way) in WAYS.iter().enumerate() {
         let error = of(&|f| f.errors[i]);

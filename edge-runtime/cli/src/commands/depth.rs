@@ -162,7 +162,7 @@ impl Pictures<'_> {
         }
         let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: self.track.as_mut() };
         let mut seen = Seen::by(infer, (&name, &picture), meaning, ms).with_context(|| name.clone())?;
-        if let Some(track) = self.track.as_ref().filter(|track| !self.reports.is_empty() && !track.is_linked()) {
+        if self.track.as_ref().is_some_and(|track| !self.reports.is_empty() && !track.is_linked()) {
             seen.note("shows too little of the frame before: its scale begins anew");
         }
         let target = Target { folder: &self.args.out, stem: &free_stem(path, &mut self.taken), formats: &self.args.format };
