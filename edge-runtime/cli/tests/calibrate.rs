@@ -30,16 +30,18 @@ fn command<'a>(frames: &'a [String], options: &[&'a str]) -> Vec<&'a str> {
     std::iter::once("calibrate").chain(frames).chain(options.iter().copied()).collect()
 }
 
-/// What a range finder reads along the axis (`fixtures/frames/README.md`).
-const READINGS: [&str; 4] = [
-    "livingroom-00000.jpg:320,240,2.198",
-    "livingroom-00045.jpg:320,240,1.828",
-    "livingroom-00126.jpg:320,240,1.805",
-    "livingroom-00198.jpg:320,240,0.971",
+/// What a range finder reads (`fixtures/frames/README.md`).
+const READINGS: [&str; 6] = [
+    "livingroom-00000.jpg:320,300,2.19",
+    "livingroom-00045.jpg:320,300,1.58",
+    "livingroom-00081.jpg:320,300,1.64",
+    "livingroom-00126.jpg:320,300,1.77",
+    "livingroom-00162.jpg:320,300,1.88",
+    "livingroom-00198.jpg:320,300,2.08",
 ];
 
 #[test]
-fn frames_a_data_sheet_and_four_readings_give_metres_and_a_page() {
+fn frames_a_data_sheet_and_readings_give_metres_and_a_page() {
     let out = tempfile::tempdir().unwrap();
     let (file, page) = (out.path().join("c.toml"), out.path().join("page"));
     let frames = jpegs();

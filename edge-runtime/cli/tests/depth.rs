@@ -9,7 +9,7 @@ use std::fs;
 use fathom_calibration::store::{self, Identity, Stored};
 use fathom_core::calibration::{Calibration, State};
 use fathom_core::frame::Size;
-use program::{fathom, frame, json, keys, picture, shared, text};
+use program::{fathom, frame, json, keys, picture, root, shared, text};
 
 #[test]
 fn the_json_object_holds_what_the_design_names() {
@@ -106,6 +106,56 @@ fn a_calibration_makes_metres_and_one_of_another_network_is_refused() {
         let refused = fathom(&["depth", text(&frame()), "--out", text(out.path()), "--calibration", text(&foreign)]);
         assert_eq!(refused.code, 3, "{}", refused.stderr);
         assert!(refused.stderr.contains(what), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same() {
+    let out = tempfile::tempdir().unwrap();
+    // A camera that pans over a photograph, then a cut.
+    let photograph = image::open(frame()).unwrap();
+    let cut = image::open(root().join("fixtures/frames/livingroom-00198.jpg")).unwrap();
+    let paths: Vec<String> = (0..5)
+        .map(|i| {
+            let path = out.path().join(format!("{i}.png"));
+            let from = if i == 4 { &cut } else { &photograph };
+            from.crop_imm(40 + 6 * i, 40, 480, 360).save(&path).unwrap();
+            text(&path).to_owned()
+        })
+        .collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let relative = json(&["depth", paths[0], "--out", text(out.path())]);
+    let mut calibration = Calibration::from_default_tau(1.0 - relative["min"].as_f64().unwrap());
+    calibration.state = State::Calibrated;
+    let identity =
+        Identity { camera: "test".into(), network_sha256: relative["sha256"].as_str().unwrap().into(), resolution: Size::new(480, 360) };
+    let stored = Stored { identity, calibration, made_unix_s: 0, frames: 1, complete: true, cues: vec![] };
+    let file = out.path().join("c.toml");
+    store::save(&stored, &file).unwrap();
+    let options = ["--out", text(out.path()), "--calibration", text(&file), "--format", "npy", "--range", "0.png:240,180,2"];
+    let depth = |paths: &[&str], more: &[&str]| json(&[&["depth"], paths, &options[..], more].concat());
+
+    let images = depth(&paths, &["--video"])["images"].as_array().unwrap().clone();
+    let of = |key: &str| images.iter().map(|image| image[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("unit"), ["metres", "metres", "metres", "metres", "up-to-scale"], "{images:#?}");
+    let sigmas: Vec<f64> = of("scale_sigma")[..4].iter().map(|sigma| sigma.as_f64().unwrap()).collect();
+    assert!(sigmas.is_sorted() && sigmas[0] > 0.1 && sigmas[3] < 0.5, "{sigmas:?}");
+    let medians: Vec<f64> = of("median")[..4].iter().map(|median| median.as_f64().unwrap()).collect();
+    assert!(medians.iter().all(|median| (median / medians[0] - 1.0).abs() < 0.1), "{medians:?}");
+    assert!(images[4]["notes"].to_string().contains("anew") && images[1]["notes"] == serde_json::json!([]), "{images:#?}");
+    // Pictures that are not a video have the first one's distance for themselves.
+    assert_eq!(depth(&paths, &[])["images"][1]["unit"], "up-to-scale");
+
+    photograph.crop_imm(0, 0, 400, 300).save(out.path().join("small.png")).unwrap();
+    let small = out.path().join("small.png");
+    for (arguments, code, named) in [
+        (vec![paths[0], "--video"], 2, "--calibration"),
+        ([&[paths[0], text(&small), "--video"], &options[..]].concat(), 3, "400x300"),
+        ([&[paths[0], paths[4], "--video"], &options[..5], &["png16"], &options[6..]].concat(), 3, "png16"),
+    ] {
+        let refused = fathom(&[&["depth"], &arguments[..]].concat());
+        assert_eq!(refused.code, code, "{}", refused.stderr);
+        assert!(refused.stderr.contains(named), "{}", refused.stderr);
     }
 }
 

@@ -90,7 +90,7 @@ const AFTER_HELP: &str = "\
 What tells what:
   frames alone         tau, if the focal length is known or the network estimates the field of view
   --focal-px, --fov-deg, or a turn in the frames with --motion   focal length
-  --range in four frames or so, --gravity with --camera-height   metres
+  --range in four places or so, --gravity with --camera-height   metres
 
 Ends with 3 and leaves the stored calibration alone where the frames do not hold one.
 

@@ -10,7 +10,7 @@ use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::store::{self, Identity, Stored};
 use fathom_calibration::verdict::Outcome;
 use fathom_core::calibration::Calibration;
-use fathom_core::frame::{RgbImage, Size};
+use fathom_core::frame::RgbImage;
 use fathom_runtime::engine::Engine;
 use serde::Serialize;
 
@@ -47,9 +47,16 @@ const FRAMES: [(&str, &[u8]); 6] = [
 const FOCAL_PX: f64 = 525.0;
 const FOCAL_SIGMA: f64 = 0.02;
 
-/// What a range finder along the camera's axis reads in each frame, metres. In the other two its beam falls on an edge.
-const RANGES: [(&str, f64); 4] =
-    [("livingroom-00000", 2.198), ("livingroom-00045", 1.828), ("livingroom-00126", 1.805), ("livingroom-00198", 0.971)];
+/// What a range finder that points at [`BEAM_PX`] reads in each frame, metres.
+const RANGES: [(&str, f64); 6] = [
+    ("livingroom-00000", 2.19),
+    ("livingroom-00045", 1.58),
+    ("livingroom-00081", 1.64),
+    ("livingroom-00126", 1.77),
+    ("livingroom-00162", 1.88),
+    ("livingroom-00198", 2.08),
+];
+const BEAM_PX: [f64; 2] = [320.0, 300.0];
 const RANGE_SIGMA: f64 = 0.01;
 
 /// The frame of which all formats are written.
@@ -98,7 +105,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     let mut images = Vec::new();
     for (name, picture) in &frames {
         let target = Target { folder: &args.out, stem: name, formats: formats(name, calibration.as_ref()) };
-        let points = readings(name, picture.size());
+        let points = readings(name);
         let meaning =
             Meaning { calibration: calibration.as_ref(), points: &points, spread: engine.card().assumed_scale_spread(), track: None };
         let seen = Seen::by(|frame, observer| engine.infer_observed(frame, observer), (name, picture), meaning, StageTimes::new())?;
@@ -135,7 +142,7 @@ fn calibrate(engine: &mut Engine, frames: &[(&str, RgbImage)]) -> anyhow::Result
     let mut calibrator = Calibrator::new(engine, options)?;
     let bar = progress::bar(frames.len(), "calibrate");
     for (name, picture) in frames {
-        let range = readings(name, picture.size());
+        let range = readings(name);
         if let Some(fault) = calibrator.add_frame(&picture.as_frame(), &FrameAnchors { range: &range, gravity: None })? {
             log::info!("{name}: {fault}");
         }
@@ -146,10 +153,10 @@ fn calibrate(engine: &mut Engine, frames: &[(&str, RgbImage)]) -> anyhow::Result
 }
 
 /// The range finder's reading in a frame, if there is one.
-fn readings(name: &str, size: Size) -> Vec<RangePoint> {
-    let centre =
-        |metres| RangePoint { u_px: f64::from(size.width) / 2.0, v_px: f64::from(size.height) / 2.0, metres, relative_sigma: RANGE_SIGMA };
-    RANGES.iter().filter(|(frame, _)| *frame == name).map(|(_, metres)| centre(*metres)).collect()
+fn readings(name: &str) -> Vec<RangePoint> {
+    let [u_px, v_px] = BEAM_PX;
+    let point = |metres| RangePoint { u_px, v_px, metres, relative_sigma: RANGE_SIGMA };
+    RANGES.iter().filter(|(frame, _)| *frame == name).map(|(_, metres)| point(*metres)).collect()
 }
 
 /// A picture of every frame; of one all that the calibration allows.
