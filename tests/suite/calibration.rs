@@ -19,7 +19,7 @@ use fathom_core::calibration::{Calibration, State};
 use fathom_core::camera::{Intrinsics, Pose};
 use fathom_core::depth::{OutputKind, RelativeDepth};
 use fathom_core::frame::{Frame, RgbImage, Size};
-use fathom_core::model::{DepthModel, ModelCard, Prediction, Response};
+use fathom_core::model::{DepthModel, ModelCard, Prediction, Response, ScaleSpread};
 use fathom_core::ops::splat::{ScreenPoint, splat};
 use fathom_tests::oracle::model::Oracle;
 use fathom_tests::oracle::resection::{Match, ProjectiveCamera, resect};
@@ -306,11 +306,12 @@ impl DepthModel for Lazy {
     }
 }
 
-#[test]
-fn one_range_point_a_frame_brings_metres() {
+/// Calibrates on four frames of one room, with a distance measured in each.
+fn by_range_points(scale_spread: Option<ScaleSpread>) -> Outcome {
     let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();
     let room = Room::furnished();
-    let mut oracle = Oracle::new(room.clone(), INPUT, OutputKind::InverseDepth, SCALE, TAU);
+    let mut oracle =
+        Oracle::new(room.clone(), INPUT, OutputKind::InverseDepth, SCALE, TAU).with_card(|card| card.scale_spread = scale_spread);
     let mut calibrator = Calibrator::new(&mut oracle, known_focal(&camera)).unwrap();
     for step in 0..4 {
         let photo = room.photograph(&camera, &pose(step));
@@ -321,7 +322,12 @@ fn one_range_point_a_frame_brings_metres() {
         let point = RangePoint { u_px: column as f64 + 0.5, v_px: row as f64 + 0.5, metres, relative_sigma: 0.01 };
         calibrator.add_frame(&photo.as_frame(), &FrameAnchors { range: &[point], gravity: None }).unwrap();
     }
-    let outcome = calibrator.finish();
+    calibrator.finish()
+}
+
+#[test]
+fn one_range_point_a_frame_brings_metres() {
+    let outcome = by_range_points(Some(ScaleSpread { frame: 0.02, pixel: 0.05 }));
     let scale = outcome.calibration.ln_scale.expect("a range finder gives metres").exp();
     assert!((scale / SCALE - 1.0).abs() < 0.02, "{scale}");
     // Only the range finder speaks of metres; what it says of them rests on the others' tau.
@@ -329,6 +335,14 @@ fn one_range_point_a_frame_brings_metres() {
         assert_eq!(cue.sigma[0].is_finite(), cue.name == "range", "{cue:?}");
     }
     assert!(outcome.cues.iter().any(|cue| cue.name == "range" && cue.share[0] > 0.3), "{:?}", outcome.cues);
+}
+
+#[test]
+fn distances_in_one_room_are_no_scale_for_others_where_a_network_sees_each_in_its_own() {
+    let outcome = by_range_points(None);
+    assert_eq!((outcome.calibration.state, outcome.calibration.ln_scale), (State::Calibrated, None));
+    let few = outcome.reasons.iter().find(|reason| matches!(reason, Reason::TooFewDistances { .. })).expect("a reason");
+    assert!(few.to_string().contains("each place in a scale of its own"), "{few}");
 }
 
 /// A network that answers every picture with the same map.
