@@ -35,7 +35,7 @@ impl Source {
         Ok(Self::of(size, &resize_frame(frame, size)?))
     }
 
-    /// Of pixels as they are, row-major: red, green, blue in `0..=255`, kept to an eighth.
+    /// Of pixels as they are, row-major: red, green, blue, brought into `0..=255` and kept to an eighth.
     ///
     /// # Panics
     /// If there are not `size.area()` pixels, or none.
@@ -89,7 +89,7 @@ struct Packed(u64);
 
 impl Packed {
     fn new(shades: &[f32; 3]) -> Self {
-        let [r, g, b] = shades.map(|shade| u64::from((shade * 8.0 + 0.5) as u16));
+        let [r, g, b] = shades.map(|shade| u64::from((shade.min(255.0) * 8.0 + 0.5) as u16));
         Self(r | g << 21 | b << 42)
     }
 
@@ -197,4 +197,47 @@ pub fn screen_point(point: Option<&Point3<f64>>, camera: &Intrinsics, view_from_
 fn inverse_matrix(camera: &Intrinsics) -> Matrix3<f64> {
     let (fx, fy) = (camera.fx_px, camera.fy_px);
     Matrix3::new(1.0 / fx, 0.0, -camera.cx_px / fx, 0.0, 1.0 / fy, -camera.cy_px / fy, 0.0, 0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size::new(3, 2);
+
+    fn source() -> Source {
+        Source::of(
+            SIZE,
+            &[[0.0, 255.0, 10.0], [255.0, 0.0, 20.0], [8.5, 1.0, 30.0], [4.0, 2.0, 40.0], [5.0, 3.0, 50.0], [6.0, 300.0, -9.0]],
+        )
+    }
+
+    #[test]
+    fn pixels_come_back_to_an_eighth_and_within_a_byte() {
+        let pixels: Vec<[f32; 3]> = source().rows().flatten().collect();
+        assert_eq!(pixels[2], [8.5, 1.0, 30.0]);
+        assert_eq!(pixels[5], [6.0, 255.0, 0.0]);
+    }
+
+    #[test]
+    fn samples_are_those_of_bilinear_interpolation() {
+        let source = source();
+        let pixels: Vec<[f32; 3]> = source.rows().flatten().collect();
+        for (u, v) in [(0.5, 0.5), (1.0, 0.5), (1.25, 1.0), (2.5, 1.5), (2.9, 1.9), (0.0, 0.0), (1.75, 0.75)] {
+            let (sampled, inside) = source.sample(u, v);
+            assert!(inside);
+            let (x, y) = ((u - 0.5).clamp(0.0, 2.0), (v - 0.5).clamp(0.0, 1.0));
+            let (x0, y0) = ((x as usize).min(1), (y as usize).min(0));
+            let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+            for (channel, shade) in sampled.into_iter().enumerate() {
+                let at = |x: usize, y: usize| pixels[y * 3 + x][channel];
+                let (above, below) = (at(x0, y0) * (1.0 - fx) + at(x0 + 1, y0) * fx, at(x0, y0 + 1) * (1.0 - fx) + at(x0 + 1, y0 + 1) * fx);
+                let exact = above * (1.0 - fy) + below * fy;
+                assert!((f32::from(shade) - exact).abs() <= 0.5, "({u}, {v}), channel {channel}: {shade}, {exact}");
+            }
+        }
+        for (u, v) in [(-0.1, 1.0), (1.0, 2.1), (f32::NAN, 1.0), (1.0, f32::NAN), (f32::INFINITY, 1.0)] {
+            assert!(!source.sample(u, v).1, "({u}, {v})");
+        }
+    }
 }

@@ -31,8 +31,11 @@ fn frame(index: usize, kappa: f64, error: f64, noise: &mut Noise) -> FrameEviden
         Moments::robust(&changes)
     });
     let size = Size::new(16, 12);
-    // Pictures that differ: a bright column in another place, at another level.
-    let level = |pixel: usize| if pixel % 16 == index % 16 { 40.0 + (index / 16) as f32 * 20.0 } else { 20.0 };
+    // Pictures that differ: a bright column and a bright row in other places, at another level.
+    let level = |pixel: usize| {
+        let bright = pixel % 16 == index % 16 || pixel / 16 == index / 16 % 12;
+        if bright { 60.0 + (index / 192) as f32 * 20.0 } else { 20.0 }
+    };
     let source = Source::of(size, &(0..size.area()).map(|i| [level(i); 3]).collect::<Vec<_>>());
     FrameEvidence {
         thumbnail: Thumbnail::of(&source),
