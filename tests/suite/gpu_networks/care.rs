@@ -24,7 +24,11 @@ pub(crate) fn cases(gpu: &Result<Arc<Gpu>, Missing>) -> Vec<Case> {
         Case::new("the bound on a dispatch is some hundredths of a second on every board", boards),
         on(gpu, "a lost device is set up once more", lost),
         on(gpu, "a network that does not fit is refused with need and limit", too_large),
-        on(&with_kept_kernels(gpu), "the first frame of a warm start takes half a second of the processor at the most", warm),
+        on(
+            &with_kept_kernels(gpu),
+            "the first frame of a warm start takes half a second of the processor or twice a frame at the most",
+            warm,
+        ),
     ]
 }
 
@@ -131,8 +135,9 @@ fn with_kept_kernels(gpu: &Result<Arc<Gpu>, Missing>) -> Result<Arc<Gpu>, Missin
     Ok(gpu)
 }
 
-/// From nothing but the file and what an earlier run stored to the first depth. Time of the processor, of all threads together:
-/// what else the machine does is not counted, and an idle one takes no longer than that.
+/// From nothing but the file and what an earlier run stored to the first depth: half a second, or twice what a frame itself takes where
+/// the processor that computes for a software device is slow. Time of the processor, of all threads together: what else the machine does
+/// is not counted, and an idle one takes no longer than that.
 fn warm(gpu: Arc<Gpu>) {
     let size = Size::new(256, 192);
     let bytes = pixels(size, PixelFormat::Rgb8, 3);
@@ -146,9 +151,11 @@ fn warm(gpu: Arc<Gpu>) {
     let mut executor = with(&Arc::new(own), stored);
     assert_eq!(executor.start(), Start::Warm);
     assert_eq!(executor.run_frame(&frame, &card(), &mut || ()).unwrap(), expected);
-    let seconds = processor_seconds() - before;
-    eprintln!("first frame of a warm start: {seconds:.2} s of the processor");
-    assert!(seconds <= 0.5, "{seconds} s");
+    let first = processor_seconds() - before;
+    assert_eq!(executor.run_frame(&frame, &card(), &mut || ()).unwrap(), expected);
+    let next = processor_seconds() - before - first;
+    eprintln!("first frame of a warm start: {first:.2} s of the processor, the next {next:.2} s");
+    assert!(first <= f64::max(0.5, 2.0 * next), "{first} s, {next} s");
 }
 
 /// User and system time of this process; 0 where the system does not tell.
