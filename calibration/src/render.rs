@@ -227,7 +227,7 @@ mod tests {
             let (sampled, inside) = source.sample(u, v);
             assert!(inside);
             let (x, y) = ((u - 0.5).clamp(0.0, 2.0), (v - 0.5).clamp(0.0, 1.0));
-            let (x0, y0) = ((x as usize).min(1), (y as usize).min(0));
+            let (x0, y0) = ((x as usize).min(1), 0);
             let (fx, fy) = (x - x0 as f32, y - y0 as f32);
             for (channel, shade) in sampled.into_iter().enumerate() {
                 let at = |x: usize, y: usize| pixels[y * 3 + x][channel];
