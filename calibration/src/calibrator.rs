@@ -112,6 +112,7 @@ impl<'m> Calibrator<'m> {
             self.perspective.add(fov, glance.frame);
         }
         if !anchors.range.is_empty() {
+            anchors.range.iter().try_for_each(|point| point.checked(self.options.frame).map(drop))?;
             let place = self.place_of(frame, &glance)?;
             self.range.add(&glance.output, anchors.range, place)?;
         }

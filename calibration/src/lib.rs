@@ -47,12 +47,12 @@
 //!   calibrated only where the frames alone tell tau to [`verdict::DATA_LIMIT`]; the cues' shares say how much rests on either.
 //! * **Time**: 8 frames of 640 x 480 take 48 runs of the network with the focal length known and 176 (22 a frame) without, 0.68 s and
 //!   2.3 s on two cores of an AVX2 machine, 89% and 90% of it in the network; less than 1 MB on top of the engine's memory. The faster
-//!   the network, the smaller its share: on an AVX-512 machine, where it is four times as fast, it had 77% and 79% before views were
+//!   the network, the smaller its share: on an AVX-512 machine, where it is three and a half times as fast, it had 77% and 79% before views were
 //!   sampled in whole numbers and guards ordered less, which took a sixth off the rest.
 //!   (`cargo bench -p fathom-tests --bench calibration -- boot MANIFEST.tsv`)
 //! * **Frames have scales of their own.** With the default shift, the best scale of a frame lies 0.41 (one sigma of the logarithm)
 //!   from its camera's, a pixel 0.15 from its frame's (100 held-out cameras). The card says so
-//!   ([`fathom_core::model::ScaleSpread`]), the range cue weighs by it, and a scale that rests on too few frames is refused with the
+//!   ([`fathom_core::model::ScaleSpread`]), the range cue weighs by it, and a scale that rests on too few places is refused with the
 //!   number that would do. A distance measured in a frame moves that frame's own scale ([`anchors::frame_scale`]).
 //! * **A place has one scale.** Along a video the scale changes slowly: one scale for all 20 frames of a camera that looks about costs 1.04
 //!   times the error after scale only, and 1.02 where the changes that the overlap of frames shows ([`anchors::link`]) are followed.
@@ -101,7 +101,8 @@
 //! | each frame's own 8 x 8 readings | 1.03 | 1.03 |
 //! | for comparison: the best one scale, carried | 1.02 | 1.06 |
 //!
-//! Truths within 1 and 2 sigma of ln s: 0.74 and 0.88 so far, 0.73 and 0.89 looking back; 98% of the pairs of frames are linked.
+//! Truths within 1 and 2 sigma of ln s: 0.74 and 0.88 so far, 0.73 and 0.89 looking back; 98% of the pairs of frames are linked. The three
+//! constants that say how errors and scales wander were chosen on these same videos: on others expect a little less.
 //!
 //! So one range finder's beam brings metres to within a tenth where the camera looks about and the beam is read in every frame, and 8 x 8
 //! zones at once. One single reading does not, nor one that is carried to other places. Training for one scale a camera, in the time

@@ -53,6 +53,12 @@ pub fn output_of(kind: OutputKind, z: f64, tau: f64) -> f64 {
     if kind == OutputKind::InverseDepth { z.recip() - tau } else { z - tau }
 }
 
+/// Derivative of the logarithm of depth with respect to `ln s`: -1 (inverse depth) or 1 (depth).
+#[must_use]
+pub fn scale_sign(kind: OutputKind) -> f64 {
+    if kind == OutputKind::InverseDepth { -1.0 } else { 1.0 }
+}
+
 /// Derivative of [`depth_of`] with respect to tau, given the depth: `-d^2` (inverse depth) or 1 (depth).
 #[must_use]
 pub fn depth_slope(kind: OutputKind, depth: f64) -> f64 {

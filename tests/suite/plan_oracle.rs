@@ -59,8 +59,8 @@ fn compare(model: &Path, card: Option<&str>, images: &[Tensor], python: &Path, c
 }
 
 /// Its sums, resizes and joins are in bytes, and a byte that rounds the other way travels on: onnxruntime's own answers,
-/// optimised and not, correlate by 0.9993 and lie 1.2e-3 of the range apart on a processor with VNNI, by 0.9985 and 2.8e-3 on one
-/// without. Ours lies nearer to the optimised one than that.
+/// optimised and not, correlate by 0.9993 and lie 1.2e-3 of the range apart on a processor with VNNI. Ours lies nearer to the optimised
+/// one than that.
 fn follows(model: &Path, image: &Tensor, python: &Path) {
     let answer = |level| onnxruntime::first_outputs_at(level, python, model, std::slice::from_ref(image)).unwrap().remove(0);
     let (optimised, plain) = (answer(Optimisation::All), answer(Optimisation::None));
@@ -72,7 +72,19 @@ fn follows(model: &Path, image: &Tensor, python: &Path) {
     };
     let (ours, theirs) = (to_optimised(outputs[0].as_f32().unwrap()), to_optimised(&plain));
     eprintln!("correlation and mean difference: ours {ours:?}, onnxruntime unoptimised {theirs:?}");
-    assert!(ours.0 >= theirs.0.max(0.998) && ours.1 <= theirs.1.min(0.005), "ours {ours:?}, onnxruntime unoptimised {theirs:?}");
+    assert!(
+        ours.0 >= theirs.0.max(least_correlation()) && ours.1 <= theirs.1.min(0.005),
+        "ours {ours:?}, onnxruntime unoptimised {theirs:?}"
+    );
+}
+
+/// An x86 processor without VNNI takes other kernels of onnxruntime, whose answers correlate by 0.9985 with its unoptimised ones.
+fn least_correlation() -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")) {
+        return 0.9985;
+    }
+    0.999
 }
 
 /// A frame of the demo, normalised as the embedded network's card says.

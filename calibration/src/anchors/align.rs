@@ -120,7 +120,7 @@ pub struct Motion {
 pub struct Aligned {
     /// The motion found.
     pub motion: Motion,
-    /// Covariance of (rotation 3, ln f) or (rotation 3, ln f, translation 3, tau).
+    /// Covariance of (rotation 3, ln f) or (rotation 3, ln f, translation 3, tau); meaningless for what was known beforehand.
     pub covariance: DMatrix<f64>,
     /// Correlation of the compared grey values.
     pub correlation: f64,

@@ -4,16 +4,16 @@
 //! with every frame, that frame's reading says by how much.
 
 use fathom_core::calibration::Calibration;
-use fathom_core::depth::{OutputKind, RelativeDepth};
+use fathom_core::depth::RelativeDepth;
 use fathom_core::frame::Size;
 use fathom_core::model::ScaleSpread;
 use nalgebra::Matrix3;
 
-use super::range::{FRAME_POINTS, RangePoint, ln_ray, value_at};
+use super::range::{INDEPENDENT_POINTS, RangePoint, ln_ray, value_at};
 use crate::Result;
 use crate::scene::median;
 use crate::solve::broad_focal;
-use crate::theta::depth_of;
+use crate::theta::{depth_of, scale_sign};
 
 /// The calibration for one frame: its scale is what the camera's and the frame's own points say together, each as well as it is known.
 ///
@@ -63,7 +63,7 @@ pub(crate) fn reading(calibration: &Calibration, output: &RelativeDepth, frame: 
         scales.push(scale_sign(output.kind()) * (point.metres.ln() - ln_ray - depth.ln()));
         variances.push(point.relative_sigma.powi(2) + (ray_slope * focal_sigma).powi(2));
     }
-    let count = (scales.len() as f64).min(FRAME_POINTS);
+    let count = (scales.len() as f64).min(INDEPENDENT_POINTS);
     let seen = median(&mut scales).zip(median(&mut variances));
     Ok(seen.map(|(ln_scale, variance)| Reading { ln_scale, sensor_variance: variance / count, count }))
 }
@@ -72,11 +72,6 @@ pub(crate) fn reading(calibration: &Calibration, output: &RelativeDepth, frame: 
 pub(crate) fn lens(calibration: &Calibration, frame: Size) -> (f64, f64) {
     let known = calibration.camera.map(|camera| (camera.fx_px.ln(), calibration.ln_focal_sigma()));
     known.filter(|(_, sigma)| sigma.is_finite()).unwrap_or_else(|| broad_focal(frame.width))
-}
-
-/// A greater scale means greater depth (1), or greater inverse depth (-1).
-pub(crate) fn scale_sign(kind: OutputKind) -> f64 {
-    if kind == OutputKind::InverseDepth { -1.0 } else { 1.0 }
 }
 
 /// The calibration with the scale of one frame.
@@ -92,6 +87,7 @@ pub(crate) fn with_scale(calibration: &Calibration, ln_scale: f64, variance: f64
 #[cfg(test)]
 mod tests {
     use fathom_core::camera::Intrinsics;
+    use fathom_core::depth::OutputKind;
 
     use super::*;
 

@@ -8,10 +8,9 @@ use fathom_core::depth::RelativeDepth;
 use nalgebra::{Rotation3, Vector3};
 
 use super::align::{Known, Motion, Pair, Pyramid};
-use super::frame_scale::scale_sign;
 use crate::consistency::rotation::MAD_TO_SIGMA;
 use crate::scene::{comparable, median, sample};
-use crate::theta::depth_of;
+use crate::theta::{depth_of, scale_sign};
 
 /// A frame as links need it: small, so that the last one can be kept.
 #[derive(Debug, Clone)]
@@ -158,8 +157,8 @@ const LEAST_POINTS: usize = 200;
 /// Least sigma of a step: what alignment and the network's sense of a scene bring however many points agree.
 const LEAST_SIGMA: f64 = 0.015;
 
-/// What new parts of the scene that come into view do to a frame's scale: sigma of ln s for a flow of one width of the frame. Measured
-/// on the 100 held-out videos; errors in metres are within 1% for anything from 1 to 3.
+/// What new parts of the scene that come into view do to a frame's scale: sigma of ln s for a flow of one width of the frame. Chosen on
+/// the held-out videos, for sigmas as large as the errors.
 const NEW_SCENE: f64 = 1.5;
 
 /// The root of how many points count as independent: a network's errors are those of whole surfaces.

@@ -10,7 +10,7 @@ use nalgebra::{DMatrix, Matrix3, Rotation3, Vector3};
 use crate::anchors::align::{Aligned, Known, LONGEST_PX, Motion, Pair, Pyramid};
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::Spread;
-use crate::theta::Theta;
+use crate::theta::{Theta, scale_sign};
 use crate::{Error, Result};
 
 /// The motions seen so far; memory does not grow.
@@ -137,7 +137,7 @@ fn reduce(aligned: &Aligned, (kind, mean_x): (OutputKind, f64), frame: Size, bas
     }
     let ln_focal = motion.ln_focal + f64::from(frame.width).ln();
     // ln |t| = ln s + ln B for inverse depth, -ln s + ln B for depth.
-    let sign = if kind == OutputKind::InverseDepth { 1.0 } else { -1.0 };
+    let sign = -scale_sign(kind);
     match baseline_m {
         Some(baseline) => {
             let flip = Matrix3::from_diagonal(&Vector3::new(sign, 1.0, 1.0));

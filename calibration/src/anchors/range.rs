@@ -14,7 +14,7 @@ use nalgebra::Vector3;
 use crate::anchors::place::Place;
 use crate::information::{Bounded, Cue, Row};
 use crate::scene::sample;
-use crate::theta::{Theta, soft_ln};
+use crate::theta::{Theta, scale_sign, soft_ln};
 use crate::{Error, Result};
 
 /// One measured distance.
@@ -125,7 +125,7 @@ impl Range {
 
     fn plain(&self, seen: &Seen, theta: &Theta) -> Plain {
         let (ln_shifted, slope) = soft_ln(seen.x + theta.tau, NEAR * seen.std);
-        let sign = if self.kind == OutputKind::InverseDepth { -1.0 } else { 1.0 };
+        let sign = scale_sign(self.kind);
         let (ln_ray, ray_slope) = ln_ray(seen.offset_px, theta.ln_focal);
         let residual = sign * (theta.ln_scale + ln_shifted) + ln_ray - seen.metres.ln();
         (residual, Vector3::new(sign, sign * slope, ray_slope))
@@ -134,7 +134,7 @@ impl Range {
     /// The rows of one place's points. What they have in common is as uncertain as the place's own scale; what the points of a frame
     /// differ in is not: that is where tau shows.
     fn place_rows(&self, points: &[Seen], theta: &Theta) -> Vec<Row> {
-        let share = (points.len() as f64 / FRAME_POINTS).max(1.0).sqrt();
+        let share = (points.len() as f64 / INDEPENDENT_POINTS).max(1.0).sqrt();
         let (mut rows, mut middles) = (Vec::with_capacity(points.len()), Vec::new());
         for points in points.chunk_by(|a, b| a.frame == b.frame) {
             let plain = points.iter().map(|seen| (self.plain(seen, theta), seen.relative_sigma.hypot(self.spread.pixel)));
@@ -143,7 +143,7 @@ impl Range {
             middles.push(middle);
         }
         let (((residual, slope), pixel_sigma), _) = apart(middles);
-        let sigma = self.spread.frame.hypot(pixel_sigma / (points.len() as f64).min(FRAME_POINTS).sqrt());
+        let sigma = self.spread.frame.hypot(pixel_sigma / (points.len() as f64).min(INDEPENDENT_POINTS).sqrt());
         rows.push(row(residual, slope, sigma));
         rows
     }
@@ -171,7 +171,7 @@ impl Cue for Range {
 }
 
 /// Points of one place that count fully; more share this weight, for their errors are the same network's.
-pub const FRAME_POINTS: f64 = 4.0;
+pub const INDEPENDENT_POINTS: f64 = 4.0;
 
 /// Where `x + tau` falls below this share of the output's spread, its logarithm is continued by its tangent.
 const NEAR: f64 = 0.05;

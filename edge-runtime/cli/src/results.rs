@@ -181,7 +181,7 @@ pub(crate) fn check_formats(formats: &[Format], kind: OutputKind, has_scale: boo
 fn not_metres() -> Refusal {
     Refusal(
         "png16 holds millimetres, and this depth has no scale; give --calibration with one \
-         (`fathom calibrate --range FILE:U,V,METRES` in a few frames finds it), or --range for each picture, or write npy"
+         (`fathom calibrate --range FILE:U,V,METRES` in a few places finds it), or --range for each picture, or write npy"
             .into(),
     )
 }

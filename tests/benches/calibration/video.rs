@@ -7,7 +7,7 @@ use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::anchors::range::RangePoint;
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::track::ScaleTrack;
-use fathom_core::calibration::Calibration;
+use fathom_core::calibration::{Calibration, State};
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::RelativeDepth;
 use fathom_core::measures::accuracy::abs_rel;
@@ -51,7 +51,7 @@ pub(crate) struct Followed {
 
 /// One camera's frames, and what the network says of them.
 struct Video<'a> {
-    shots: &'a [Shot],
+    camera: &'a CameraFrames,
     outputs: Vec<RelativeDepth>,
     /// Output and true depth at some pixels.
     raw: Vec<Vec<Pair>>,
@@ -77,22 +77,21 @@ pub(crate) fn follow(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u6
     let mut covariance = outcome.calibration.covariance;
     covariance[(2, 2)] = 0.0;
     let calibration = Calibration { camera: Some(lens), ln_scale: None, covariance, ..outcome.calibration.clone() };
-    let Some(video) = Video::see(model, &camera.shots, calibration, lens) else { return Vec::new() };
+    let Some(video) = Video::see(model, camera, calibration, lens) else { return Vec::new() };
     let mut noise = Noise(seed);
-    let name = format!("{} {}", camera.group, camera.name);
-    let beams = (0..BEAMS).filter_map(|_| {
+    let mut beam = || {
         // The beam's place is the robot's: one for all frames, somewhere in the middle half.
         let place = [0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()];
         video.follow(place, &mut noise)
-    });
-    beams.map(|followed| Followed { name: name.clone(), accepted: outcome.is_calibrated(), ..followed }).collect()
+    };
+    (0..BEAMS).filter_map(|_| beam()).collect()
 }
 
 impl<'a> Video<'a> {
-    fn see(model: &mut dyn DepthModel, shots: &'a [Shot], calibration: Calibration, lens: Intrinsics) -> Option<Self> {
+    fn see(model: &mut dyn DepthModel, camera: &'a CameraFrames, calibration: Calibration, lens: Intrinsics) -> Option<Self> {
         let (kind, spread) = (model.card().output_kind, model.card().assumed_scale_spread());
         let (mut outputs, mut raw, mut best) = (Vec::new(), Vec::new(), Vec::new());
-        for shot in shots {
+        for shot in &camera.shots {
             let output = model.predict(&shot.picture().as_frame()).expect("the network runs").relative;
             let (depth_size, depth) = shot.depth_m();
             let full = resize_plane(output.values(), output.size(), depth_size).expect("sizes are good");
@@ -102,12 +101,12 @@ impl<'a> Video<'a> {
             raw.push(some);
             outputs.push(output);
         }
-        Some(Self { shots, outputs, raw, best, calibration, spread, lens })
+        Some(Self { camera, outputs, raw, best, calibration, spread, lens })
     }
 
     /// By a beam at a place, shares of width and height. `None` where it meets nothing in any frame.
     fn follow(&self, place: [f64; 2], noise: &mut Noise) -> Option<Followed> {
-        let points: Vec<Option<RangePoint>> = self.shots.iter().map(|shot| self.read(shot, place, noise)).collect();
+        let points: Vec<Option<RangePoint>> = self.camera.shots.iter().map(|shot| self.read(shot, place, noise)).collect();
         let first = points.iter().position(Option::is_some)?;
         let by_points = |i: usize, points: &[RangePoint]| {
             frame_scale(&self.calibration, self.spread, &self.outputs[i], self.lens.size, points).expect("points are good").ln_scale
@@ -115,11 +114,11 @@ impl<'a> Video<'a> {
         let first_reading = by_points(first, points[first].as_slice())?;
         let own: Vec<f64> = (0..points.len()).map(|i| by_points(i, points[i].as_slice()).unwrap_or(first_reading)).collect();
         let grids: Vec<f64> =
-            (0..points.len()).map(|i| by_points(i, &self.read_grid(&self.shots[i], noise)).unwrap_or(first_reading)).collect();
+            (0..points.len()).map(|i| by_points(i, &self.read_grid(&self.camera.shots[i], noise)).unwrap_or(first_reading)).collect();
         let track = || ScaleTrack::new(self.calibration.clone(), self.spread, self.lens.size).expect("size is good");
         let (mut carried, mut joined) = (track(), track());
         let (mut add_ms, mut carried_scales, mut so_far) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, (shot, output)) in self.shots.iter().zip(&self.outputs).enumerate() {
+        for (i, (shot, output)) in self.camera.shots.iter().zip(&self.outputs).enumerate() {
             let picture = shot.picture();
             let once = if i == first { points[i].as_slice() } else { &[] };
             carried_scales.push(carried.add(&picture.as_frame(), output, once).expect("points are good"));
@@ -145,8 +144,8 @@ impl<'a> Video<'a> {
             claims.map(|(c, best)| Claim { estimate: ln_scale(c), sigma: c.ln_scale_sigma(), truth: *best }).collect()
         });
         Some(Followed {
-            name: String::new(),
-            accepted: false,
+            name: format!("{} {}", self.camera.group, self.camera.name),
+            accepted: self.calibration.state == State::Calibrated,
             scale_only: self.error(&|i| self.best[i]),
             errors: [
                 self.error(&|_| first_reading),
