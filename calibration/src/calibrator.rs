@@ -15,6 +15,7 @@ use crate::anchors::perspective::Perspective;
 use crate::anchors::place::{Place, Places};
 use crate::anchors::prior::{FocalPrior, ShiftPrior};
 use crate::anchors::range::{Range, RangePoint};
+use crate::anchors::spot::{Spot, best_spots};
 use crate::anchors::turn::Turns;
 use crate::consistency::frame::{Glance, glance, observe};
 use crate::consistency::guard::Fault;
@@ -55,6 +56,7 @@ pub struct Calibrator<'m> {
     perspective: Perspective,
     range: Range,
     places: Places,
+    spot: Option<Spot>,
     floor: Floor,
     turns: Turns,
     motions: Motions,
@@ -88,6 +90,7 @@ impl<'m> Calibrator<'m> {
             perspective: Perspective::default(),
             range,
             places: Places::default(),
+            spot: None,
             floor,
             turns: Turns::new(options.frame),
             motions: Motions::new(options.frame),
@@ -108,6 +111,7 @@ impl<'m> Calibrator<'m> {
     /// [`Error::FrameSize`]; [`Error::Anchor`]; those of the network.
     pub fn add_frame(&mut self, frame: &Frame<'_>, anchors: &FrameAnchors<'_>) -> Result<Option<Fault>> {
         let glance = self.glance(frame)?;
+        self.spot = best_spots(&glance.output, self.model.card().default_tau, self.options.frame, 1).pop();
         if let Some(fov) = glance.fov {
             self.perspective.add(fov, glance.frame);
         }
@@ -213,6 +217,12 @@ impl<'m> Calibrator<'m> {
     #[must_use]
     pub const fn perspective(&self) -> &Perspective {
         &self.perspective
+    }
+
+    /// Where in the last frame added a measured distance would tell most about the scale; `None` where nowhere is good.
+    #[must_use]
+    pub const fn spot(&self) -> Option<Spot> {
+        self.spot
     }
 
     /// Runs of the network so far.

@@ -1,12 +1,12 @@
 //! The scale of each frame of a video, from the frames before it and what a range finder says on the way.
 //!
 //! Frames have scales of their own, but those of one video change slowly and by amounts that are seen ([`crate::anchors::link`]). A
-//! range finder's beam is exact where the network is not: at its pixel the network errs by [`ScaleSpread::pixel`], and errs the same
-//! way for as long as the beam stays on the same thing. So two numbers belong to each frame, its scale `l = ln s` and the network's
-//! error `e` at the beam:
+//! range finder's beam is exact where the network is not: at its pixel the network errs by `E`, which is [`ScaleSpread::pixel`] times
+//! what the pixel's surroundings make of it ([`crate::anchors::spot`]), and errs the same way for as long as the beam stays on the same
+//! thing. So two numbers belong to each frame, its scale `l = ln s` and the network's error `e` at the beam in units of `E`:
 //!
 //! ```text
-//! l' = l + step +- link's sigma        e' = rho e +- E sqrt(1 - rho^2),  rho = exp(-travel / REACH)        reading = l + e +- sensor
+//! l' = l + step +- link's sigma        e' = rho e +- sqrt(1 - rho^2),  rho = exp(-travel / REACH)        reading = l + E e +- sensor
 //! ```
 //!
 //! A hovering drone that reads one spot a thousand times knows no more than after the first; one that looks about averages the
@@ -142,7 +142,6 @@ impl ScaleTrack {
 
     /// What one frame adds, about `(l, e)` of the frame before it and its own.
     fn rows_of(&self, stop: &Stop, has_before: bool) -> Vec<Linear> {
-        let error = TAILS * self.spread.pixel / stop.reading.map_or(1.0, |r| r.count.sqrt());
         let mut rows = Vec::with_capacity(3);
         match stop.step.filter(|_| has_before) {
             Some((step, sigma)) => rows.push(Linear { factors: [-1.0, 0.0, 1.0, 0.0], value: step, sigma }),
@@ -156,12 +155,13 @@ impl ScaleTrack {
         }
         let rho = if has_before { stop.rho } else { 0.0 };
         if has_before || self.past.0 == Matrix2::zeros() {
-            let sigma = (error * (1.0 - rho * rho).sqrt()).max(LEAST_STEP);
+            let sigma = (1.0 - rho * rho).sqrt().max(LEAST_STEP);
             rows.push(Linear { factors: [0.0, -rho, 0.0, 1.0], value: 0.0, sigma });
         }
         rows.extend(stop.reading.map(|reading| {
             let sigma = reading.sensor_variance.sqrt().max(LEAST_SENSOR);
-            Linear { factors: [0.0, 0.0, 1.0, 1.0], value: reading.ln_scale, sigma }
+            let error = TAILS * self.spread.pixel * reading.error_factor;
+            Linear { factors: [0.0, 0.0, 1.0, error], value: reading.ln_scale, sigma }
         }));
         rows
     }
@@ -228,15 +228,15 @@ pub const WINDOW: usize = 48;
 /// like [`TAILS`].
 const REACH: f64 = 0.1;
 
-/// `E`, one sigma of the network's error at a pixel with edges and strange things among them, over the card's, which is that of the
-/// middle of all pixels. Chosen on the held-out videos, for sigmas as large as the errors.
-const TAILS: f64 = 1.6;
+/// One sigma of the network's error at a pixel with edges and strange things among them, over that of the middle of all such pixels.
+/// Chosen on the held-out videos, for sigmas as large as the errors.
+const TAILS: f64 = 1.85;
 
 /// Sigma of ln s where nothing is known: a factor of 20,000 either way.
 const UNKNOWN: f64 = 10.0;
 
-/// Least sigma of a step of the network's error: its noise from frame to frame.
-const LEAST_STEP: f64 = 0.01;
+/// Least sigma of a step of the network's error, in units of `E`: its noise from frame to frame.
+const LEAST_STEP: f64 = 0.04;
 
 /// Least sigma of a reading.
 const LEAST_SENSOR: f64 = 0.002;
@@ -256,7 +256,11 @@ mod tests {
             .map(|i| Stop {
                 step: (i != 0 && i != 4).then_some((0.02 * f64::from(i) - 0.05, 0.03 + 0.01 * f64::from(i))),
                 rho: if i == 0 || i == 4 { 0.0 } else { 0.3 + 0.08 * f64::from(i) },
-                reading: (i % 3 != 1).then_some(Reading { ln_scale: -0.6 + 0.1 * f64::from(i % 4), sensor_variance: 1e-4, count: 1.0 }),
+                reading: (i % 3 != 1).then_some(Reading {
+                    ln_scale: -0.6 + 0.1 * f64::from(i % 4),
+                    sensor_variance: 1e-4,
+                    error_factor: 1.0,
+                }),
                 anchored: true,
             })
             .collect();

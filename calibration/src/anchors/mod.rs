@@ -5,6 +5,7 @@
 //! | [`range`] | distances at pixels | s; with two at different x also tau |
 //! | [`frame_scale`] | distances in the frame at hand | s of that frame |
 //! | [`link`] | two frames that see the same things | how s differs between them |
+//! | [`spot`] | a frame | where a distance tells its s best |
 //! | [`place`] | two frames with distances | whether they tell the same s |
 //! | [`floor`] | gravity, a floor in view, camera height | f and tau from pitch; s from height |
 //! | [`turn`] | two frames of a turning camera, with or without its angle | f |
@@ -21,4 +22,5 @@ pub mod perspective;
 pub mod place;
 pub mod prior;
 pub mod range;
+pub mod spot;
 pub mod turn;

@@ -1,7 +1,7 @@
 //! Distances at pixels: a range finder's one beam, or a time-of-flight sensor's grid.
 //!
 //! A beam measures along its ray: `D = d |r|`, `r` the pixel's ray with z = 1. The residual is the logarithm of the
-//! calibrated distance over the measured one, so one point gives s, and points at different x give s and tau. How well a point
+//! calibrated distance over the measured one, so one point gives s, and points of a frame at different x give s and tau. How well a point
 //! tells s is the network's doing more than the sensor's: frames have scales of their own, and pixels errors
 //! ([`ScaleSpread`], from the card). Frames of one place ([`super::place`]) have that scale in common.
 
@@ -131,21 +131,19 @@ impl Range {
         (residual, Vector3::new(sign, sign * slope, ray_slope))
     }
 
-    /// The rows of one place's points. What they have in common is as uncertain as the place's own scale; what the points of a frame
-    /// differ in is not: that is where tau shows.
-    fn place_rows(&self, points: &[Seen], theta: &Theta) -> Vec<Row> {
+    /// What one place's points have in common, which is as uncertain as the place's own scale. What the points of a frame differ in is
+    /// not: that is where tau shows, and goes to `rows`.
+    fn place(&self, points: &[Seen], theta: &Theta, rows: &mut Vec<Row>) -> (Plain, f64) {
         let share = (points.len() as f64 / INDEPENDENT_POINTS).max(1.0).sqrt();
-        let (mut rows, mut middles) = (Vec::with_capacity(points.len()), Vec::new());
+        let mut middles = Vec::new();
         for points in points.chunk_by(|a, b| a.frame == b.frame) {
             let plain = points.iter().map(|seen| (self.plain(seen, theta), seen.relative_sigma.hypot(self.spread.pixel)));
             let (middle, others) = apart(plain.collect());
             rows.extend(others.iter().map(|((residual, j), sigma)| row(*residual - middle.0.0, *j - middle.0.1, sigma * share)));
             middles.push(middle);
         }
-        let (((residual, slope), pixel_sigma), _) = apart(middles);
-        let sigma = self.spread.frame.hypot(pixel_sigma / (points.len() as f64).min(INDEPENDENT_POINTS).sqrt());
-        rows.push(row(residual, slope, sigma));
-        rows
+        let ((plain, pixel_sigma), _) = apart(middles);
+        (plain, self.spread.frame.hypot(pixel_sigma / (points.len() as f64).min(INDEPENDENT_POINTS).sqrt()))
     }
 }
 
@@ -166,7 +164,16 @@ impl Cue for Range {
     }
 
     fn rows(&self, theta: &Theta) -> Vec<Row> {
-        self.rows.items().chunk_by(|a, b| a.place == b.place).flat_map(|points| self.place_rows(points, theta)).collect()
+        let mut rows = Vec::with_capacity(self.rows.items().len());
+        let points = self.rows.items().chunk_by(|a, b| a.place == b.place);
+        let mut places: Vec<(Plain, f64)> = points.map(|points| self.place(points, theta, &mut rows)).collect();
+        if self.spread.frame > self.spread.pixel {
+            // Where places have scales of their own, those go with how far a place reaches: what places differ in tells nothing of tau.
+            let common = places.iter().map(|((_, slope), _)| slope[1]).sum::<f64>() / places.len() as f64;
+            places.iter_mut().for_each(|((_, slope), _)| slope[1] = common);
+        }
+        rows.extend(places.into_iter().map(|((residual, slope), sigma)| row(residual, slope, sigma)));
+        rows
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use fathom_calibration::anchors::range::RangePoint;
+use fathom_calibration::anchors::spot::Spot;
+use serde::Serialize;
 
 /// `--range [FILE:]U,V,METRES`.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +47,26 @@ impl RangeFlag {
     }
 }
 
+/// Where a distance is asked for, pixels of a picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Asked {
+    pub(crate) image: String,
+    pub(crate) u_px: u32,
+    pub(crate) v_px: u32,
+}
+
+impl Asked {
+    pub(crate) fn at(path: &Path, spot: Spot) -> Self {
+        let image = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        Self { image, u_px: spot.u_px.round() as u32, v_px: spot.v_px.round() as u32 }
+    }
+
+    /// The flag that answers it, but for the distance.
+    pub(crate) fn flag(&self) -> String {
+        format!("--range {}:{},{},METRES", self.image, self.u_px, self.v_px)
+    }
+}
+
 /// Whether a file is meant by a name: its own, or its whole path.
 pub(crate) fn is_named(path: &Path, name: &str) -> bool {
     path.file_name().is_some_and(|file| file == name) || path == Path::new(name)
@@ -71,6 +93,15 @@ pub(crate) fn points(flags: &[RangeFlag], index: usize, path: &Path) -> Vec<Rang
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_what_the_flag_takes() {
+        let asked = Asked::at(Path::new("x/b.png"), Spot { u_px: 319.6, v_px: 240.2 });
+        assert_eq!(asked.flag(), "--range b.png:320,240,METRES");
+        let answer = RangeFlag::parse(asked.flag().replace("--range ", "").replace("METRES", "1.5").as_str()).unwrap();
+        assert!(answer.belongs_to(3, Path::new("x/b.png")));
+        assert_eq!((answer.point.u_px, answer.point.v_px, answer.point.metres), (320.0, 240.0, 1.5));
+    }
 
     #[test]
     fn a_range_belongs_to_the_first_frame_or_to_the_one_it_names() {

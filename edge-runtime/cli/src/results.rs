@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::range::RangePoint;
+use fathom_calibration::anchors::spot::best_spots;
 use fathom_calibration::track::ScaleTrack;
 use fathom_core::calibration::Calibration;
 use fathom_core::depth::{CalibratedDepth, OutputKind, RelativeDepth};
@@ -19,6 +20,7 @@ use crate::clock::{StageTimes, Stopwatch};
 use crate::exit::Refusal;
 use crate::io::{npy, ply, png16};
 use crate::preview;
+use crate::range_flag::Asked;
 use crate::reading::{Reading, lift};
 
 /// What may be written of a picture.
@@ -67,6 +69,8 @@ pub(crate) struct PictureReport {
     pub(crate) scale_sigma: Option<f64>,
     /// Horizontal, as the network sees it.
     pub(crate) fov_deg: Option<f64>,
+    /// Where a measured distance would tell this picture's scale best; of depth without a scale only.
+    pub(crate) measure_at: Option<Asked>,
     pub(crate) ms: StageTimes,
     pub(crate) files: Vec<String>,
     pub(crate) notes: Vec<String>,
@@ -102,6 +106,7 @@ pub(crate) struct Seen<'a> {
     notes: Vec<String>,
     picture: &'a RgbImage,
     calibration: Option<Calibration>,
+    measure_at: Option<Asked>,
     reading: Reading,
     fov: Option<FovEstimate>,
     ms: StageTimes,
@@ -120,8 +125,11 @@ impl<'a> Seen<'a> {
             ms.insert(stage.name(), stopwatch.lap_ms());
         })?;
         let calibration = meaning.of(&picture.as_frame(), &inference.relative)?;
+        let without_scale = calibration.as_ref().filter(|calibration| calibration.ln_scale.is_none());
+        let spot = without_scale.and_then(|calibration| best_spots(&inference.relative, calibration.tau, picture.size(), 1).pop());
+        let measure_at = spot.map(|spot| Asked::at(Path::new(name), spot));
         let reading = Reading::new(inference.relative, calibration.as_ref())?;
-        Ok(Self { name, notes: Vec::new(), picture, calibration, reading, fov: inference.fov, ms })
+        Ok(Self { name, notes: Vec::new(), picture, calibration, measure_at, reading, fov: inference.fov, ms })
     }
 
     /// Adds what the report should say of this picture.
@@ -131,7 +139,7 @@ impl<'a> Seen<'a> {
 
     /// Writes what `target` asks for. The engine that saw the picture may be gone by then: `card` is its network's.
     pub(crate) fn write(self, card: &ModelCard, target: Target<'_>) -> anyhow::Result<PictureReport> {
-        let Self { name, mut notes, picture, calibration, reading, fov, mut ms } = self;
+        let Self { name, mut notes, picture, calibration, measure_at, reading, fov, mut ms } = self;
         let mut stopwatch = Stopwatch::start();
         let mut files = Vec::new();
         for format in target.formats.iter().copied().collect::<BTreeSet<_>>() {
@@ -165,6 +173,7 @@ impl<'a> Seen<'a> {
             max: range.map(|range| range.max),
             scale_sigma: calibration.filter(|c| c.ln_scale.is_some()).map(|c| c.ln_scale_sigma()).filter(|sigma| sigma.is_finite()),
             fov_deg: fov.map(|fov| fov.fov_rad.to_degrees()),
+            measure_at,
             ms,
             files,
             notes,

@@ -57,6 +57,7 @@ fn frames_a_data_sheet_and_readings_give_metres_and_a_page() {
     let number = |key: &str| object[key].as_f64().unwrap_or_else(|| panic!("{key}: {object:#}"));
     assert!((number("focal_px") - 525.0).abs() < 3.0 * number("focal_sigma_px"));
     assert!((0.05..0.3).contains(&(number("scale_sigma") / number("scale"))), "{object:#}");
+    assert_eq!(object["measure_at"].as_array().map(Vec::len), Some(0), "metres are known: {object:#}");
     // The wall of frame 00126 is 1.805 m away; frames differ in scale by more than this calibration's sigma.
     let depth = json(&["depth", &frames[3], "--calibration", text(&file), "--out", text(out.path()), "--format", "npy,png16"]);
     let median = depth["median"].as_f64().unwrap();
@@ -76,6 +77,15 @@ fn one_reading_is_no_scale_and_the_answer_says_how_many_would_be() {
     assert!(object["scale"].is_null() && object["state"] == "calibrated", "{object:#}");
     let reasons = object["reasons"].to_string();
     assert!(reasons.contains("scale is known to 0.") && reasons.contains("would do"), "{reasons}");
+    // And where to measure, in each frame.
+    let asked = object["measure_at"].as_array().unwrap();
+    let images: Vec<&str> = asked.iter().map(|spot| spot["image"].as_str().unwrap()).collect();
+    assert_eq!(images, READINGS.map(|reading| reading.split(':').next().unwrap()), "{object:#}");
+    for spot in asked {
+        assert!((40..600).contains(&spot["u_px"].as_u64().unwrap()) && (40..440).contains(&spot["v_px"].as_u64().unwrap()), "{spot}");
+    }
+    let said = fathom(&command(&frames, &["-o", text(&file), "--focal-px", "525"])).stdout;
+    assert_eq!(said.matches(",METRES").count(), 4, "{said}");
 }
 
 #[test]

@@ -143,6 +143,13 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     let medians: Vec<f64> = of("median")[..4].iter().map(|median| median.as_f64().unwrap()).collect();
     assert!(medians.iter().all(|median| (median / medians[0] - 1.0).abs() < 0.1), "{medians:?}");
     assert!(images[4]["notes"].to_string().contains("anew") && images[1]["notes"] == serde_json::json!([]), "{images:#?}");
+    // Where it has no scale the program says where to measure; a distance there gives it one.
+    assert!(images[0]["measure_at"].is_null(), "{images:#?}");
+    let asked = &images[4]["measure_at"];
+    assert_eq!(asked["image"], "4.png", "{images:#?}");
+    let answer = format!("4.png:{},{},2", asked["u_px"], asked["v_px"]);
+    let answered = depth(&paths, &["--video", "--range", &answer]);
+    assert_eq!(answered["images"][4]["unit"], "metres", "{answered:#}");
     // Pictures that are not a video have the first one's distance for themselves.
     assert_eq!(depth(&paths, &[])["images"][1]["unit"], "up-to-scale");
 

@@ -5,6 +5,7 @@ use fathom_calibration::anchors::perspective::Perspective;
 use fathom_calibration::anchors::place::Place;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
+use fathom_calibration::anchors::spot::best_spots;
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options, responds};
 use fathom_calibration::consistency::frame::FrameEvidence;
 use fathom_calibration::consistency::pool::Pool;
@@ -65,7 +66,10 @@ pub(crate) struct Seen {
 pub(crate) struct SeenFrame {
     pub(crate) raw: Vec<Pair>,
     output: RelativeDepth,
+    /// Somewhere in the middle half.
     point: Option<RangePoint>,
+    /// Where Fathom asks for it.
+    asked: Option<RangePoint>,
 }
 
 /// Runs a network over one camera's frames at the known focal length.
@@ -89,7 +93,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     for (index, shot) in camera.shots.iter().enumerate() {
         let prediction = carded.predict(&shot.picture().as_frame()).expect("the network runs");
         fovs.extend(prediction.fov.map(|f| (f.fov_rad, f.ln_focal_sigma)));
-        frames.push(seen_frame(shot, prediction.relative, size, camera.focal_px, seed + index as u64));
+        frames.push(seen_frame(shot, prediction.relative, default_tau, size, camera.focal_px, seed + index as u64));
     }
     let mut calibrator = Calibrator::new(&mut carded, options).expect("options are good");
     for shot in &camera.shots {
@@ -102,7 +106,7 @@ pub(crate) fn see(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u64) 
     Seen { camera: camera.clone(), kind, pool, frames, perspective, fovs, size, default_tau, shift, spread, outcome, turn }
 }
 
-fn seen_frame(shot: &Shot, output: RelativeDepth, size: Size, focal_px: f64, seed: u64) -> SeenFrame {
+fn seen_frame(shot: &Shot, output: RelativeDepth, tau: f64, size: Size, focal_px: f64, seed: u64) -> SeenFrame {
     let (depth_size, depth) = shot.depth_m();
     let full = resize_plane(output.values(), output.size(), depth_size).expect("sizes are good");
     let all = pairs(&full, &depth);
@@ -110,17 +114,21 @@ fn seen_frame(shot: &Shot, output: RelativeDepth, size: Size, focal_px: f64, see
     let raw = all.iter().step_by((all.len() / 4000).max(1)).copied().collect();
     let mut noise = Noise(seed);
     let camera = Intrinsics::centred(size, focal_px).expect("focal length is good");
-    // A range finder's one beam, somewhere in the middle half, true to 1%.
-    let point = (0..200).find_map(|_| {
-        let (u_px, v_px) =
-            (f64::from(size.width) * (0.25 + 0.5 * noise.uniform()), f64::from(size.height) * (0.25 + 0.5 * noise.uniform()));
+    // A range finder's one beam, true to 1%.
+    let measure = |u_px: f64, v_px: f64, noise: f64| {
         let column = (u_px / f64::from(size.width) * f64::from(depth_size.width)) as usize;
         let row = (v_px / f64::from(size.height) * f64::from(depth_size.height)) as usize;
         let z = f64::from(depth[row * depth_size.width as usize + column]);
-        let metres = z * camera.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise.normal());
+        let metres = z * camera.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise);
         (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 })
+    };
+    let point = (0..200).find_map(|_| {
+        let place = [0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()];
+        measure(f64::from(size.width) * place[0], f64::from(size.height) * place[1], noise.normal())
     });
-    SeenFrame { raw, output, point }
+    // The best place that answers.
+    let asked = best_spots(&output, tau, size, usize::MAX).iter().find_map(|spot| measure(spot.u_px, spot.v_px, noise.normal()));
+    SeenFrame { raw, output, point, asked }
 }
 
 /// What calibration made of one camera.
@@ -248,6 +256,10 @@ pub(crate) struct Metres {
     pub(crate) error: f64,
     /// The same with each frame's own point joined to the camera's scale.
     pub(crate) error_with_own_point: f64,
+    /// The same with the point that Fathom asks for in each frame.
+    pub(crate) error_with_asked_point: f64,
+    /// Of that point alone, the camera's scale unknown.
+    pub(crate) error_by_asked_point: f64,
     /// The same with the camera's best scale: what no number of points can better.
     pub(crate) error_of_best: f64,
     /// ln of the scale, and of the best one for all frames, with the claimed sigma.
@@ -274,10 +286,15 @@ fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize) -> Opti
         covariance: solution.covariance,
         ..Calibration::from_default_tau(theta.tau)
     };
-    let own = |frame: &SeenFrame| frame_scale(&camera, seen.spread, &frame.output, seen.size, frame.point.as_slice()).ok()?.ln_scale;
+    let unknown = Calibration { ln_scale: None, ..camera.clone() };
+    let by = |camera: &Calibration, frame: &SeenFrame, point: Option<RangePoint>| {
+        error_at(frame, frame_scale(camera, seen.spread, &frame.output, seen.size, point.as_slice()).ok()?.ln_scale?)
+    };
     Some(Metres {
         error: mean(seen.frames.iter().filter_map(|f| error_at(f, theta.ln_scale)).collect())?,
-        error_with_own_point: mean(seen.frames.iter().filter_map(|f| error_at(f, own(f)?)).collect())?,
+        error_with_own_point: mean(seen.frames.iter().filter_map(|f| by(&camera, f, f.point)).collect())?,
+        error_with_asked_point: mean(seen.frames.iter().filter_map(|f| by(&camera, f, f.asked)).collect())?,
+        error_by_asked_point: mean(seen.frames.iter().filter_map(|f| by(&unknown, f, f.asked)).collect())?,
         error_of_best: mean(seen.frames.iter().filter_map(|f| error_at(f, truth)).collect())?,
         scale: Claim { estimate: theta.ln_scale, sigma: solution.covariance[(0, 0)].sqrt(), truth },
     })

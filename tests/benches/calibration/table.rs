@@ -37,6 +37,8 @@ pub(crate) fn print(scores: &[Scored]) {
         let ratio = |error: fn(&Metres) -> f64| move |s: &Scored| Some(error(s.metres[i].as_ref()?) / s.e_calibrated?);
         over(&format!("metres, {points} / scale only, median (target 1.10)"), &ratio(|m| m.error));
         over("  each frame's own point joined to that", &ratio(|m| m.error_with_own_point));
+        over("  each frame's own point where it is asked for, joined to that", &ratio(|m| m.error_with_asked_point));
+        over("  that point alone", &ratio(|m| m.error_by_asked_point));
         over("  with the camera's best scale instead", &ratio(|m| m.error_of_best));
         let claims: Vec<Claim> = scores.iter().filter_map(|s| Some(s.metres[i].as_ref()?.scale)).collect();
         show("  ln scale, median of its sigma", median(claims.iter().map(|c| c.sigma).collect()));

@@ -5,6 +5,7 @@ use std::time::Instant;
 use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::anchors::range::RangePoint;
+use fathom_calibration::anchors::spot::best_spots;
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::track::ScaleTrack;
 use fathom_core::calibration::{Calibration, State};
@@ -21,16 +22,23 @@ use fathom_tests::noise::Noise;
 use crate::cameras::{CameraFrames, Shot};
 
 /// Where a frame's metres come from.
-const WAYS: [&str; 8] = [
+const WAYS: [&str; 12] = [
     "the first frame's reading, for all",
     "the same, carried from frame to frame",
     "each frame's own reading",
     "readings of all frames so far, carried",
     "the same, looking back from the last frame",
+    "the first frame's reading where it is asked for, carried",
+    "each frame's own reading where it is asked for",
+    "such readings of all frames so far, carried",
+    "the same, looking back from the last frame",
     "each frame's own 8 x 8 readings",
     "the camera's best one scale",
     "the best one scale, carried",
 ];
+
+/// What is claimed of ln s.
+const CLAIMS: [&str; 4] = ["so far", "looking back", "so far, as asked", "looking back, as asked"];
 
 /// Places that the one beam is tried at, for each camera.
 const BEAMS: usize = 3;
@@ -42,8 +50,8 @@ pub(crate) struct Followed {
     scale_only: f64,
     /// Mean AbsRel without alignment, by [`WAYS`].
     errors: [f64; WAYS.len()],
-    /// ln s so far and looking back, of every frame.
-    claims: [Vec<Claim>; 2],
+    /// ln s of every frame, by [`CLAIMS`].
+    claims: [Vec<Claim>; CLAIMS.len()],
     /// Frames that were linked to the one before, and frames that have one before.
     linked: (usize, usize),
     add_ms: f64,
@@ -107,26 +115,35 @@ impl<'a> Video<'a> {
     /// By a beam at a place, shares of width and height. `None` where it meets nothing in any frame.
     fn follow(&self, place: [f64; 2], noise: &mut Noise) -> Option<Followed> {
         let points: Vec<Option<RangePoint>> = self.camera.shots.iter().map(|shot| self.read(shot, place, noise)).collect();
+        let asked: Vec<Option<RangePoint>> = (0..points.len()).map(|i| self.read_asked(i, noise)).collect();
         let first = points.iter().position(Option::is_some)?;
         let by_points = |i: usize, points: &[RangePoint]| {
             frame_scale(&self.calibration, self.spread, &self.outputs[i], self.lens.size, points).expect("points are good").ln_scale
         };
         let first_reading = by_points(first, points[first].as_slice())?;
-        let own: Vec<f64> = (0..points.len()).map(|i| by_points(i, points[i].as_slice()).unwrap_or(first_reading)).collect();
+        let each = |points: &[Option<RangePoint>]| -> Vec<f64> {
+            (0..points.len()).map(|i| by_points(i, points[i].as_slice()).unwrap_or(first_reading)).collect()
+        };
+        let (own, own_asked) = (each(&points), each(&asked));
         let grids: Vec<f64> =
             (0..points.len()).map(|i| by_points(i, &self.read_grid(&self.camera.shots[i], noise)).unwrap_or(first_reading)).collect();
         let track = || ScaleTrack::new(self.calibration.clone(), self.spread, self.lens.size).expect("size is good");
-        let (mut carried, mut joined) = (track(), track());
+        let (mut carried, mut joined, mut carried_asked, mut joined_asked) = (track(), track(), track(), track());
         let (mut add_ms, mut carried_scales, mut so_far) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut carried_asked_scales, mut so_far_asked) = (Vec::new(), Vec::new());
         for (i, (shot, output)) in self.camera.shots.iter().zip(&self.outputs).enumerate() {
             let picture = shot.picture();
             let once = if i == first { points[i].as_slice() } else { &[] };
             carried_scales.push(carried.add(&picture.as_frame(), output, once).expect("points are good"));
+            let once_asked = if i == 0 { asked[i].as_slice() } else { &[] };
+            carried_asked_scales.push(carried_asked.add(&picture.as_frame(), output, once_asked).expect("points are good"));
+            so_far_asked.push(joined_asked.add(&picture.as_frame(), output, asked[i].as_slice()).expect("points are good"));
             let start = Instant::now();
             so_far.push(joined.add(&picture.as_frame(), output, points[i].as_slice()).expect("points are good"));
             add_ms.push(1e3 * start.elapsed().as_secs_f64());
         }
         let (looking_back, steps) = (joined.looking_back(), joined.steps());
+        let looking_back_asked = joined_asked.looking_back();
         let best = median(self.best.clone())?;
         // The change of scale alone, from the links.
         let drift: Vec<f64> = steps
@@ -139,7 +156,7 @@ impl<'a> Video<'a> {
         let offset = median(self.best.iter().zip(&drift).map(|(best, drift)| best - drift).collect())?;
 
         let ln_scale = |c: &Calibration| c.ln_scale.unwrap_or(first_reading);
-        let claims = [&so_far, &looking_back].map(|found| {
+        let claims = [&so_far, &looking_back, &so_far_asked, &looking_back_asked].map(|found| {
             let claims = found.iter().zip(&self.best).filter(|(c, _)| c.ln_scale.is_some());
             claims.map(|(c, best)| Claim { estimate: ln_scale(c), sigma: c.ln_scale_sigma(), truth: *best }).collect()
         });
@@ -153,6 +170,10 @@ impl<'a> Video<'a> {
                 self.error(&|i| own[i]),
                 self.error(&|i| ln_scale(&so_far[i])),
                 self.error(&|i| ln_scale(&looking_back[i])),
+                self.error(&|i| ln_scale(&carried_asked_scales[i])),
+                self.error(&|i| own_asked[i]),
+                self.error(&|i| ln_scale(&so_far_asked[i])),
+                self.error(&|i| ln_scale(&looking_back_asked[i])),
                 self.error(&|i| grids[i]),
                 self.error(&|_| best),
                 self.error(&|i| offset + drift[i]),
@@ -171,6 +192,15 @@ impl<'a> Video<'a> {
         let z = f64::from(depth[row * size.width as usize + column]);
         let metres = z * self.lens.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise.normal());
         (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 })
+    }
+
+    /// The same at the best spot that answers.
+    fn read_asked(&self, i: usize, noise: &mut Noise) -> Option<RangePoint> {
+        let size = self.lens.size;
+        let spots = best_spots(&self.outputs[i], self.calibration.tau, size, usize::MAX);
+        spots
+            .iter()
+            .find_map(|s| self.read(&self.camera.shots[i], [s.u_px / f64::from(size.width), s.v_px / f64::from(size.height)], noise))
     }
 
     /// The middle half of the frame in 8 x 8 zones.
@@ -206,7 +236,7 @@ pub(crate) fn print(all: &[Followed]) {
         let error = of(&|f| f.errors[i]);
         println!("({}) {way:<44} {error:>6.3}  {:>27.3}  {:>16.3}", i + 1, error / base, of(&|f| f.errors[i] / f.scale_only));
     }
-    for (i, name) in ["so far", "looking back"].iter().enumerate() {
+    for (i, name) in CLAIMS.iter().enumerate() {
         let claims: Vec<Claim> = all.iter().flat_map(|f| f.claims[i].clone()).collect();
         let share = |sigmas: f64| coverage(&claims, sigmas).unwrap_or(f64::NAN);
         let sigma = median(claims.iter().map(|c| c.sigma).collect()).unwrap_or(f64::NAN);

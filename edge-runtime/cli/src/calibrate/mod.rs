@@ -26,7 +26,7 @@ use crate::args::NetworkArgs;
 use crate::calibrate::gravity::gravities;
 use crate::clock::Stopwatch;
 use crate::exit::REFUSED;
-use crate::range_flag::{self, RangeFlag};
+use crate::range_flag::{self, Asked, RangeFlag};
 use crate::report::{Report, number, table};
 use crate::{io, network, progress};
 
@@ -92,6 +92,8 @@ What tells what:
   --focal-px, --fov-deg, or a turn in the frames with --motion   focal length
   --range in four places or so, --gravity with --camera-height   metres
 
+Without metres it says where in the frames a distance would tell most: not every pixel does as well.
+
 Ends with 3 and leaves the stored calibration alone where the frames do not hold one.
 
 Examples:
@@ -100,6 +102,9 @@ Examples:
       --range c.jpg:320,240,1.02 --range d.jpg:320,240,0.87
   fathom calibrate frames/ -o front.toml --fov-deg 69 --report report
   fathom depth photo.jpg --calibration front.toml --format png16,ply";
+
+/// Spots that the text names; `--json` names all.
+const SPOTS_SHOWN: usize = 4;
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -119,6 +124,8 @@ pub(crate) struct CalibrateReport {
     frames: usize,
     complete: bool,
     reasons: Vec<String>,
+    /// Where in each frame a measured distance would tell most; empty where metres are known.
+    measure_at: Vec<Asked>,
     /// The stored calibration; none where it was refused.
     file: Option<String>,
     report: Option<String>,
@@ -149,7 +156,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<CalibrateReport> {
     let old = old_calibration(&args.out, &identity, &engine);
     let options = Options { frame: size, old: old.clone(), focal: focal_prior(args, size)?, camera_height_m: args.camera_height };
     let mut calibrator = Calibrator::new(&mut engine, options)?;
-    add_frames(&mut calibrator, args, &paths, budget)?;
+    let spots = add_frames(&mut calibrator, args, &paths, budget)?;
     let outcome = calibrator.finish();
     let curves = fathom_calibration::report::curves(&calibrator, &outcome);
     let report = match &args.report {
@@ -163,7 +170,8 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<CalibrateReport> {
     } else {
         None
     };
-    Ok(summary(args, &outcome, elapsed_s(), file, report))
+    let measure_at = if outcome.calibration.ln_scale.is_none() { spots } else { Vec::new() };
+    Ok(summary(args, &outcome, elapsed_s(), measure_at, (file, report)))
 }
 
 /// What stands if nothing is found: the file's own calibration if it is one of this camera, else the card's default.
@@ -189,12 +197,14 @@ fn focal_prior(args: &CalibrateArgs, size: Size) -> anyhow::Result<Option<FocalP
     Ok(focal_px.map(|focal_px| FocalPrior::new(focal_px, args.focal_sigma_percent / 100.0)).transpose()?)
 }
 
-fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[PathBuf], budget: Budget<'_>) -> anyhow::Result<()> {
+/// Returns where in each frame to measure.
+fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[PathBuf], budget: Budget<'_>) -> anyhow::Result<Vec<Asked>> {
     let gravities = args.gravity.as_deref().map(|file| gravities(file, paths)).transpose()?;
     range_flag::all_belong(&args.range, paths)?;
     let bar = progress::bar(paths.len(), "calibrate");
     let mut pace = Pace::new(budget);
     let mut before: Option<RgbImage> = None;
+    let mut spots = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         bar.set_message(path.display().to_string());
         let picture = io::pictures::read(path)?;
@@ -210,6 +220,7 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
         if let Some(fault) = fault {
             log::info!("{}: {fault}", path.display());
         }
+        spots.extend(calibrator.spot().map(|spot| Asked::at(path, spot)));
         if let Some(before) = before.as_ref().filter(|_| args.motion) {
             let turned = calibrator.add_turn(&before.as_frame(), &picture.as_frame(), None)?;
             if !turned {
@@ -221,10 +232,16 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(spots)
 }
 
-fn summary(args: &CalibrateArgs, outcome: &Outcome, seconds: f64, file: Option<String>, report: Option<String>) -> CalibrateReport {
+fn summary(
+    args: &CalibrateArgs,
+    outcome: &Outcome,
+    seconds: f64,
+    measure_at: Vec<Asked>,
+    (file, report): (Option<String>, Option<String>),
+) -> CalibrateReport {
     let found = &outcome.calibration;
     let finite = |sigma: f64| sigma.is_finite().then_some(sigma);
     let (focal_px, scale) = (found.camera.map(|c| c.fx_px), found.ln_scale.map(f64::exp));
@@ -248,6 +265,7 @@ fn summary(args: &CalibrateArgs, outcome: &Outcome, seconds: f64, file: Option<S
         frames: outcome.frames.1,
         complete: outcome.complete,
         reasons: outcome.reasons.iter().map(ToString::to_string).collect(),
+        measure_at,
         file,
         report,
     }
@@ -285,6 +303,12 @@ impl Report for CalibrateReport {
             lines.push(format!("\n{}", table(&["cue", "rows", "of tau", "of focal", "of scale"], &rows)));
         }
         lines.extend(self.reasons.iter().map(|reason| format!("  not known: {reason}")));
+        if !self.measure_at.is_empty() && self.file.is_some() {
+            lines.push("  for metres, measure in frames of a few different places; best at the pixels".to_owned());
+            // Spread over the frames: neighbours often show one place.
+            let shown = self.measure_at.len().min(SPOTS_SHOWN);
+            lines.extend((0..shown).map(|i| format!("    {}", self.measure_at[i * self.measure_at.len() / shown].flag())));
+        }
         lines.extend(self.file.iter().map(|file| format!("  wrote {file}")));
         lines.extend(self.report.iter().map(|file| format!("  wrote {file}")));
         lines.join("\n")

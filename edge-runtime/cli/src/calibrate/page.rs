@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use fathom_calibration::anchors::spot::{Spot, best_spots};
 use fathom_calibration::report::{CloseUp, Curves, close_up};
 use fathom_calibration::verdict::Outcome;
 use fathom_core::calibration::Calibration;
@@ -115,7 +116,16 @@ fn picture_section(body: &mut String, shown: &RgbImage, look: &CloseUp, old: &Ca
     let small = RgbImage::new(size, small)?;
     let camera = Intrinsics::centred(shown.size(), outcome.theta.ln_focal.exp())?.resized(size);
     let title = if outcome.is_calibrated() { "Before and now" } else { "As it was, and stays" };
-    write!(body, "<h2>{title}</h2><div class=\"pictures\">{}", pictures::tag(&small, "frame")?)?;
+    let tau = if outcome.is_calibrated() { outcome.calibration.tau } else { old.tau };
+    let frame = match best_spots(&look.output, tau, shown.size(), 1).as_slice() {
+        [Spot { u_px, v_px }] => {
+            let at = [u_px / f64::from(shown.size().width), v_px / f64::from(shown.size().height)];
+            let caption = format!("frame; a distance measured at {u_px:.0},{v_px:.0} tells most about its metres");
+            pictures::tag(&pictures::ringed(&small, at)?, &caption)?
+        }
+        _ => pictures::tag(&small, "frame")?,
+    };
+    write!(body, "<h2>{title}</h2><div class=\"pictures\">{frame}")?;
     let mut above = String::new();
     for (name, tau) in shifts(old, outcome) {
         let depth = Calibration::from_default_tau(tau).apply(&look.output)?;

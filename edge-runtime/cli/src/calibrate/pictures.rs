@@ -15,6 +15,25 @@ pub(super) fn tag(picture: &RgbImage, caption: &str) -> anyhow::Result<String> {
     Ok(format!("<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>", base64(&png)))
 }
 
+/// A picture with a ring around a spot, given as shares of its width and height.
+pub(super) fn ringed(picture: &RgbImage, [u, v]: [f64; 2]) -> anyhow::Result<RgbImage> {
+    let size = picture.size();
+    let (middle_u, middle_v) = (u * f64::from(size.width), v * f64::from(size.height));
+    let radius = RING * f64::from(size.width);
+    let paint = |(i, pixel): (usize, &[u8; 3])| {
+        let (column, row) = (i % size.width as usize, i / size.width as usize);
+        let off_px = ((column as f64 + 0.5 - middle_u).hypot(row as f64 + 0.5 - middle_v) - radius).abs();
+        if off_px < 1.0 {
+            RING_COLOUR
+        } else if off_px < 2.0 {
+            PAPER
+        } else {
+            *pixel
+        }
+    };
+    Ok(RgbImage::new(size, picture.pixels().iter().enumerate().map(paint).collect())?)
+}
+
 /// Nearness in colours, the same colours for the same depth between `near` and its twentieth; grey where there is no depth.
 pub(super) fn depth(depth: &CalibratedDepth, near: f32) -> anyhow::Result<RgbImage> {
     let paint = |z: &f32| if *z > 0.0 { nearness((near / z).clamp(0.0, 1.0)) } else { NOTHING };
@@ -84,6 +103,9 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 const ABOVE_PX: u32 = 360;
+/// Radius of a ring, widths of its picture.
+const RING: f64 = 0.03;
+const RING_COLOUR: [u8; 3] = [255, 196, 61];
 const PAPER: [u8; 3] = [18, 20, 26];
 const RAY: [u8; 3] = [70, 90, 100];
 const NOTHING: [u8; 3] = [52, 58, 70];
@@ -91,6 +113,14 @@ const NOTHING: [u8; 3] = [52, 58, 70];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ring_lies_around_its_spot() {
+        let size = Size::new(100, 80);
+        let ringed = ringed(&RgbImage::new(size, vec![[9; 3]; 8000]).unwrap(), [0.4, 0.5]).unwrap();
+        let at = |column: usize, row: usize| ringed.pixels()[row * 100 + column];
+        assert_eq!([at(40, 40), at(42, 40), at(37, 39), at(60, 60)], [[9; 3], RING_COLOUR, RING_COLOUR, [9; 3]]);
+    }
 
     #[test]
     fn base64_is_that_of_the_rfc() {

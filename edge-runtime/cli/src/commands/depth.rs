@@ -193,6 +193,7 @@ impl Report for DepthReport {
             let ms: f64 = ["preprocess", "network", "postprocess"].iter().filter_map(|stage| image.ms.get(stage)).sum();
             let sigma = image.scale_sigma.map_or_else(String::new, |sigma| format!(" (scale +- {:.0}%)", 100.0 * sigma));
             lines.push(format!("\n{} ({}x{}): {} {range}{sigma}, {ms:.0} ms", image.image, image.width, image.height, image.unit));
+            lines.extend(image.measure_at.iter().map(|asked| format!("  for metres, measure where it tells most: {}", asked.flag())));
             lines.extend(image.files.iter().map(|file| format!("  wrote {file}")));
             lines.extend(image.notes.iter().map(|note| format!("  note: {note}")));
         }

@@ -1,0 +1,235 @@
+//! Where in a frame one distance tells most about its scale.
+//!
+//! A range finder is exact and the network at its pixel is not: a frame whose scale is set by one pixel has that pixel's error on top of
+//! all others' own. Where the pixel can be chosen (a gimbal, a tape measure, one zone of many), some are better than others: near the
+//! middle of the picture, nearer than what else is in view, on a level part. The cost of a spot is
+//!
+//! ```text
+//! r + NEARNESS (ln d - median ln d) + LEVELNESS sigma(ln d)      r from the middle in widths, sigma within a tenth of the width
+//! ```
+//!
+//! and the network's error at a spot, one sigma of ln d, is the card's ([`fathom_core::model::ScaleSpread::pixel`]) times `exp(2 (cost -
+//! 0.38))`: from 0.6 of it at the spots that are asked for to twice and more on edges and far away ([`error_factor`]). The weights were
+//! chosen for the embedded network on 2,400 renders that neither its training nor a bench sees; on the held-out cameras and on the
+//! videos the factor came out the same to a tenth where most pixels lie, a cost of 0 to 0.5.
+
+use fathom_core::depth::RelativeDepth;
+use fathom_core::frame::Size;
+
+use crate::scene::{median, sample};
+use crate::theta::depth_of;
+
+/// A pixel to measure the distance at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spot {
+    /// Column in the frame, pixels; the first pixel's centre is 0.5.
+    pub u_px: f64,
+    /// Row.
+    pub v_px: f64,
+}
+
+/// The `count` best spots of a frame of `size`, the best first, an eighth of the longer side apart or more; fewer where fewer are good.
+///
+/// None lies within a sixteenth of the longer side of the border, nor where the network sees nothing before infinity close by.
+#[must_use]
+pub fn best_spots(output: &RelativeDepth, tau: f64, size: Size, count: usize) -> Vec<Spot> {
+    let Some(cells) = Cells::of(output, tau, size) else { return Vec::new() };
+    let mut open = cells.costs();
+    open.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let mut found: Vec<Candidate> = Vec::new();
+    for candidate in open {
+        if found.len() == count {
+            break;
+        }
+        if found.iter().all(|other| other.cells_to(&candidate) >= APART) {
+            found.push(candidate);
+        }
+    }
+    found.iter().map(|c| Spot { u_px: (c.column as f64 + 0.5) * cells.side_px, v_px: (c.row as f64 + 0.5) * cells.side_px }).collect()
+}
+
+/// How much larger (above 1) or smaller the network's error is at a pixel of a frame of `size` than at pixels in general.
+pub(super) fn error_factor(output: &RelativeDepth, tau: f64, size: Size, [u_px, v_px]: [f64; 2]) -> f64 {
+    let cost = || {
+        let cells = Cells::of(output, tau, size)?;
+        let cell = |at_px: f64, extent: usize| ((at_px / cells.side_px) as usize).min(extent - 1);
+        cells.cost(cell(u_px, cells.columns), cell(v_px, cells.rows))
+    };
+    cost().map_or(1.0, |cost| (ERROR_GROWTH * (cost - ERROR_MIDDLE)).exp().min(MOST_ERROR))
+}
+
+/// Logarithms of depth on a grid of square cells, in units of the median; `None` where there is no depth.
+struct Cells {
+    columns: usize,
+    rows: usize,
+    /// Pixels of the frame.
+    side_px: f64,
+    ln_depth: Vec<Option<f64>>,
+}
+
+struct Candidate {
+    column: usize,
+    row: usize,
+    cost: f64,
+}
+
+impl Candidate {
+    /// How far apart two are along rows or columns, whichever is farther.
+    fn cells_to(&self, other: &Self) -> usize {
+        self.column.abs_diff(other.column).max(self.row.abs_diff(other.row))
+    }
+}
+
+impl Cells {
+    fn of(output: &RelativeDepth, tau: f64, size: Size) -> Option<Self> {
+        let side_px = f64::from(size.width.max(size.height)) / LONGER_SIDE;
+        let [columns, rows] = [size.width, size.height].map(|extent| ((f64::from(extent) / side_px) as usize).max(1));
+        let [across, down] =
+            [(output.size().width, size.width), (output.size().height, size.height)].map(|(to, from)| f64::from(to) / f64::from(from));
+        let ln_depth_at = |i: usize| {
+            let [u, v] = [i % columns, i / columns].map(|at| (at as f64 + 0.5) * side_px);
+            depth_of(output.kind(), sample(output, u * across, v * down)?, tau).map(f64::ln)
+        };
+        let mut ln_depth: Vec<Option<f64>> = (0..columns * rows).map(ln_depth_at).collect();
+        let middle = median(&mut ln_depth.iter().flatten().copied().collect::<Vec<_>>())?;
+        ln_depth.iter_mut().flatten().for_each(|ln| *ln -= middle);
+        Some(Self { columns, rows, side_px, ln_depth })
+    }
+
+    /// Every cell off the border that has a depth all around it.
+    fn costs(&self) -> Vec<Candidate> {
+        let inside = |extent: usize| RIM..extent.saturating_sub(RIM);
+        let cells = inside(self.rows).flat_map(|row| inside(self.columns).map(move |column| (column, row)));
+        let whole = cells.filter(|(column, row)| self.around(*column, *row).all(|ln| ln.is_some()));
+        whole.filter_map(|(column, row)| Some(Candidate { column, row, cost: self.cost(column, row)? })).collect()
+    }
+
+    /// `None` where there is no depth.
+    fn cost(&self, column: usize, row: usize) -> Option<f64> {
+        let off = |at: usize, extent: usize| at as f64 + 0.5 - extent as f64 / 2.0;
+        let from_middle = off(column, self.columns).hypot(off(row, self.rows)) / self.columns as f64;
+        let ln_depth = self.ln_depth[row * self.columns + column]?;
+        let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
+        for ln in self.around(column, row).flatten() {
+            n += 1.0;
+            sum += ln;
+            squares += ln * ln;
+        }
+        let sigma = (squares / n - (sum / n).powi(2)).max(0.0).sqrt();
+        Some(from_middle + NEARNESS * ln_depth + LEVELNESS * sigma)
+    }
+
+    /// A square of cells, as far as they lie in the frame.
+    fn around(&self, column: usize, row: usize) -> impl Iterator<Item = Option<f64>> {
+        let near = |at: usize, extent: usize| at.saturating_sub(AROUND)..(at + AROUND + 1).min(extent);
+        let columns = near(column, self.columns);
+        near(row, self.rows).flat_map(move |row| self.ln_depth[row * self.columns..][columns.clone()].iter().copied())
+    }
+}
+
+/// Cost of a spot `e` times as far as the median, widths of the frame.
+const NEARNESS: f64 = 0.24;
+
+/// Cost of a depth that varies by a factor of `e` around the spot (one sigma), widths of the frame.
+const LEVELNESS: f64 = 0.7;
+
+/// How fast the network's error grows with the cost: its logarithm, per width.
+const ERROR_GROWTH: f64 = 2.0;
+
+/// Cost at which the error is that of pixels in general.
+const ERROR_MIDDLE: f64 = 0.38;
+
+/// Largest factor of the error.
+const MOST_ERROR: f64 = 4.0;
+
+/// Cells along the longer side.
+const LONGER_SIDE: f64 = 64.0;
+
+/// Cells on each side of one that its surroundings reach.
+const AROUND: usize = 3;
+
+/// Cells at the border that are left out.
+const RIM: usize = 4;
+
+/// Least distance of two spots, cells.
+const APART: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use fathom_core::depth::OutputKind;
+
+    use super::*;
+
+    const FRAME: Size = Size::new(320, 240);
+    const OUTPUT: Size = Size::new(128, 96);
+    const TAU: f64 = 0.5;
+
+    /// The network's output for a depth given over columns and rows from 0 to 1.
+    fn output(kind: OutputKind, depth: impl Fn(f64, f64) -> f64) -> RelativeDepth {
+        let at = |i: usize| depth(((i % 128) as f64 + 0.5) / 128.0, ((i / 128) as f64 + 0.5) / 96.0);
+        let values = (0..OUTPUT.area()).map(|i| crate::theta::output_of(kind, at(i), TAU) as f32).collect();
+        RelativeDepth::new(OUTPUT, kind, values).unwrap()
+    }
+
+    fn best(depth: impl Fn(f64, f64) -> f64) -> Spot {
+        let by_kind = [OutputKind::InverseDepth, OutputKind::Depth].map(|kind| best_spots(&output(kind, &depth), TAU, FRAME, 1));
+        assert_eq!(by_kind[0], by_kind[1], "what is asked for depends on the depth alone");
+        by_kind[0][0]
+    }
+
+    #[test]
+    fn of_a_wall_that_is_level_everywhere_the_middle_is_best() {
+        let spot = best(|_, _| 2.0);
+        assert!((spot.u_px - 160.0).abs() <= 2.5 && (spot.v_px - 120.0).abs() <= 2.5, "{spot:?}");
+    }
+
+    #[test]
+    fn a_level_part_beside_the_middle_is_better_than_steps_in_it() {
+        let rough = |u: f64, v: f64| if ((u * 40.0) as i32 + (v * 30.0) as i32) % 2 == 0 { 1.0 } else { 4.0 };
+        let spot = best(|u, v| if u > 0.6 { 2.1 } else { rough(u, v) });
+        assert!(spot.u_px > 0.6 * 320.0 && spot.u_px < 0.75 * 320.0, "{spot:?}");
+    }
+
+    #[test]
+    fn what_is_near_is_better_than_what_is_far() {
+        let spot = best(|u, _| if u < 0.5 { 1.0 } else { 4.0 });
+        assert!(spot.u_px < 160.0 && spot.u_px > 100.0, "{spot:?}");
+    }
+
+    #[test]
+    fn the_error_is_least_where_a_distance_is_asked_for() {
+        let map = output(OutputKind::InverseDepth, |u, v| if v < 0.3 { 9.0 } else { 1.0 + u });
+        let [spot] = best_spots(&map, TAU, FRAME, 1)[..] else { panic!("no spot") };
+        let at = |u_px: f64, v_px: f64| error_factor(&map, TAU, FRAME, [u_px, v_px]);
+        let least = at(spot.u_px, spot.v_px);
+        // Beside it, on the edge, far away, in the corner and at the very border.
+        let others = [at(200.0, 140.0), at(160.0, 72.0), at(160.0, 20.0), at(319.9, 239.9), at(320.0, 0.0)];
+        assert!(least < 0.6 && others.iter().all(|factor| *factor > least && *factor <= 4.0), "{least} {others:?}");
+        assert!(others[1] > 1.0 && others[2] > 1.0, "{others:?}");
+    }
+
+    #[test]
+    fn several_lie_apart_and_off_the_border() {
+        let spots = best_spots(&output(OutputKind::InverseDepth, |u, v| 2.0 + u + v), TAU, FRAME, 1000);
+        assert!(spots.len() > 20, "{}", spots.len());
+        for (i, a) in spots.iter().enumerate() {
+            assert!((20.0..300.0).contains(&a.u_px) && (20.0..220.0).contains(&a.v_px), "{a:?}");
+            assert!(spots[..i].iter().all(|b| (a.u_px - b.u_px).abs().max((a.v_px - b.v_px).abs()) >= 40.0), "{a:?}");
+        }
+        assert_eq!(best_spots(&output(OutputKind::InverseDepth, |u, v| 2.0 + u + v), TAU, FRAME, 3), spots[..3]);
+    }
+
+    #[test]
+    fn what_lies_beyond_infinity_is_not_asked_for() {
+        // The upper half is sky: `x + tau` is below 0 there.
+        let values = (0..OUTPUT.area()).map(|i| if i < OUTPUT.area() / 2 { -1.0 } else { 0.3 }).collect();
+        let half = RelativeDepth::new(OUTPUT, OutputKind::InverseDepth, values).unwrap();
+        let spots = best_spots(&half, TAU, FRAME, 1000);
+        assert!(!spots.is_empty() && spots.iter().all(|spot| spot.v_px > 120.0), "{spots:?}");
+        let nothing = RelativeDepth::new(OUTPUT, OutputKind::InverseDepth, vec![-1.0; OUTPUT.area()]).unwrap();
+        assert_eq!(best_spots(&nothing, TAU, FRAME, 3), []);
+        assert_eq!(error_factor(&nothing, TAU, FRAME, [160.0, 120.0]), 1.0);
+        // Frames too small to hold a spot have none.
+        assert_eq!(best_spots(&half, TAU, Size::new(640, 10), 3), []);
+    }
+}
