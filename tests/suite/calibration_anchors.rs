@@ -123,6 +123,31 @@ fn a_network_whose_frames_differ_in_scale_needs_distances_in_several_places() {
 }
 
 #[test]
+fn where_places_have_scales_of_their_own_what_they_differ_in_says_nothing_about_tau() {
+    for kind in [OutputKind::InverseDepth, OutputKind::Depth] {
+        let of_tau = |spread: ScaleSpread| {
+            let (camera, mut noise) = (camera(70.0), Noise(5));
+            let mut range = Range::new(kind, FRAME, spread);
+            let prior = FocalPrior::new(camera.fx_px, 0.01).unwrap();
+            let mut last = None;
+            for place in 0..8 {
+                let from = pose(place, &mut noise);
+                let x = output(kind, &camera, &from, 0.0, &mut noise);
+                let (column, row) = (60 + 20 * place, 80 + 10 * place);
+                let (u_px, v_px) = (column as f64 + 0.5, row as f64 + 0.5);
+                let metres = Room::furnished().depth(&camera, &from)[row * 320 + column] * camera.ray(u_px, v_px).norm();
+                range.add(&x, &[RangePoint { u_px, v_px, metres, relative_sigma: 0.01 }], Place::New).unwrap();
+                last = Some(x);
+            }
+            solved(&[&range, &prior], &last.unwrap()).covariance[(1, 1)].sqrt()
+        };
+        // One scale for all: the same points tell tau.
+        assert!(of_tau(SPREAD) < 0.5, "{kind:?}: {}", of_tau(SPREAD));
+        assert!(of_tau(ScaleSpread { frame: 0.4, pixel: 0.15 }).is_infinite(), "{kind:?}");
+    }
+}
+
+#[test]
 fn range_points_outside_the_frame_or_not_finite_are_refused() {
     let mut noise = Noise(1);
     let x = output(OutputKind::InverseDepth, &camera(70.0), &pose(0, &mut noise), 0.0, &mut noise);

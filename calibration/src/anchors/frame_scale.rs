@@ -10,7 +10,7 @@ use fathom_core::model::ScaleSpread;
 use nalgebra::Matrix3;
 
 use super::range::{INDEPENDENT_POINTS, RangePoint, ln_ray, value_at};
-use super::spot::error_factor;
+use super::spot::Cells;
 use crate::Result;
 use crate::scene::median;
 use crate::solve::broad_focal;
@@ -55,14 +55,18 @@ pub(crate) struct Reading {
 
 /// Reads a frame's scale at its points; `None` without any, or where the network sees nothing before infinity there.
 pub(crate) fn reading(calibration: &Calibration, output: &RelativeDepth, frame: Size, points: &[RangePoint]) -> Result<Option<Reading>> {
+    if points.is_empty() {
+        return Ok(None);
+    }
     let (ln_focal, focal_sigma) = lens(calibration, frame);
+    let cells = Cells::of(output, calibration.tau, frame);
     let (mut scales, mut variances, mut factors) = (Vec::new(), Vec::new(), Vec::new());
     for point in points {
         let point = point.checked(frame)?;
         let Some(depth) = value_at(output, frame, &point).and_then(|x| depth_of(output.kind(), x, calibration.tau)) else { continue };
         let (ln_ray, ray_slope) = ln_ray(point.offset_px(frame), ln_focal);
         scales.push(scale_sign(output.kind()) * (point.metres.ln() - ln_ray - depth.ln()));
-        factors.push(error_factor(output, calibration.tau, frame, [point.u_px, point.v_px]));
+        factors.push(cells.as_ref().map_or(1.0, |cells| cells.error_factor([point.u_px, point.v_px])));
         variances.push(point.relative_sigma.powi(2) + (ray_slope * focal_sigma).powi(2));
     }
     let count = (scales.len() as f64).min(INDEPENDENT_POINTS);
@@ -98,7 +102,7 @@ mod tests {
 
     /// Of a network that errs by 0.4 at that point.
     fn spread_at(point: &RangePoint) -> ScaleSpread {
-        ScaleSpread { frame: 0.3, pixel: 0.4 / error_factor(&output(), 0.5, FRAME, [point.u_px, point.v_px]) }
+        ScaleSpread { frame: 0.3, pixel: 0.4 / Cells::of(&output(), 0.5, FRAME).unwrap().error_factor([point.u_px, point.v_px]) }
     }
 
     fn point(metres: f64) -> RangePoint {

@@ -5,12 +5,12 @@
 //! middle of the picture, nearer than what else is in view, on a level part. The cost of a spot is
 //!
 //! ```text
-//! r + NEARNESS (ln d - median ln d) + LEVELNESS sigma(ln d)      r from the middle in widths, sigma within a tenth of the width
+//! r + NEARNESS (ln d - median ln d) + LEVELNESS sigma(ln d)      r from the middle, in longer sides; sigma within a tenth of one
 //! ```
 //!
 //! and the network's error at a spot, one sigma of ln d, is the card's ([`fathom_core::model::ScaleSpread::pixel`]) times `exp(2 (cost -
-//! 0.38))`: from 0.6 of it at the spots that are asked for to twice and more on edges and far away ([`error_factor`]). The weights were
-//! chosen for the embedded network on 2,400 renders that neither its training nor a bench sees; on the held-out cameras and on the
+//! 0.38))`: from 0.6 of it at the spots that are asked for to twice and more on edges and far away. The weights were
+//! chosen for the embedded network on 1,600 renders that neither its training nor a bench sees; on the held-out cameras and on the
 //! videos the factor came out the same to a tenth where most pixels lie, a cost of 0 to 0.5.
 
 use fathom_core::depth::RelativeDepth;
@@ -48,18 +48,8 @@ pub fn best_spots(output: &RelativeDepth, tau: f64, size: Size, count: usize) ->
     found.iter().map(|c| Spot { u_px: (c.column as f64 + 0.5) * cells.side_px, v_px: (c.row as f64 + 0.5) * cells.side_px }).collect()
 }
 
-/// How much larger (above 1) or smaller the network's error is at a pixel of a frame of `size` than at pixels in general.
-pub(super) fn error_factor(output: &RelativeDepth, tau: f64, size: Size, [u_px, v_px]: [f64; 2]) -> f64 {
-    let cost = || {
-        let cells = Cells::of(output, tau, size)?;
-        let cell = |at_px: f64, extent: usize| ((at_px / cells.side_px) as usize).min(extent - 1);
-        cells.cost(cell(u_px, cells.columns), cell(v_px, cells.rows))
-    };
-    cost().map_or(1.0, |cost| (ERROR_GROWTH * (cost - ERROR_MIDDLE)).exp().min(MOST_ERROR))
-}
-
 /// Logarithms of depth on a grid of square cells, in units of the median; `None` where there is no depth.
-struct Cells {
+pub(super) struct Cells {
     columns: usize,
     rows: usize,
     /// Pixels of the frame.
@@ -81,7 +71,8 @@ impl Candidate {
 }
 
 impl Cells {
-    fn of(output: &RelativeDepth, tau: f64, size: Size) -> Option<Self> {
+    /// Of a frame of `size`; `None` where the network sees nothing before infinity anywhere.
+    pub(super) fn of(output: &RelativeDepth, tau: f64, size: Size) -> Option<Self> {
         let side_px = f64::from(size.width.max(size.height)) / LONGER_SIDE;
         let [columns, rows] = [size.width, size.height].map(|extent| ((f64::from(extent) / side_px) as usize).max(1));
         let [across, down] =
@@ -96,6 +87,13 @@ impl Cells {
         Some(Self { columns, rows, side_px, ln_depth })
     }
 
+    /// How much larger (above 1) or smaller the network's error is at a pixel than at pixels in general.
+    pub(super) fn error_factor(&self, [u_px, v_px]: [f64; 2]) -> f64 {
+        let cell = |at_px: f64, extent: usize| ((at_px / self.side_px) as usize).min(extent - 1);
+        let cost = self.cost(cell(u_px, self.columns), cell(v_px, self.rows));
+        cost.map_or(1.0, |cost| (ERROR_GROWTH * (cost - ERROR_MIDDLE)).exp().min(MOST_ERROR))
+    }
+
     /// Every cell off the border that has a depth all around it.
     fn costs(&self) -> Vec<Candidate> {
         let inside = |extent: usize| RIM..extent.saturating_sub(RIM);
@@ -107,7 +105,7 @@ impl Cells {
     /// `None` where there is no depth.
     fn cost(&self, column: usize, row: usize) -> Option<f64> {
         let off = |at: usize, extent: usize| at as f64 + 0.5 - extent as f64 / 2.0;
-        let from_middle = off(column, self.columns).hypot(off(row, self.rows)) / self.columns as f64;
+        let from_middle = off(column, self.columns).hypot(off(row, self.rows)) / LONGER_SIDE;
         let ln_depth = self.ln_depth[row * self.columns + column]?;
         let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for ln in self.around(column, row).flatten() {
@@ -127,13 +125,13 @@ impl Cells {
     }
 }
 
-/// Cost of a spot `e` times as far as the median, widths of the frame.
+/// Cost of a spot `e` times as far as the median, longer sides of the frame.
 const NEARNESS: f64 = 0.24;
 
-/// Cost of a depth that varies by a factor of `e` around the spot (one sigma), widths of the frame.
+/// Cost of a depth that varies by a factor of `e` around the spot (one sigma), longer sides of the frame.
 const LEVELNESS: f64 = 0.7;
 
-/// How fast the network's error grows with the cost: its logarithm, per width.
+/// How fast the network's error grows with the cost: its logarithm, per longer side.
 const ERROR_GROWTH: f64 = 2.0;
 
 /// Cost at which the error is that of pixels in general.
@@ -200,7 +198,8 @@ mod tests {
     fn the_error_is_least_where_a_distance_is_asked_for() {
         let map = output(OutputKind::InverseDepth, |u, v| if v < 0.3 { 9.0 } else { 1.0 + u });
         let [spot] = best_spots(&map, TAU, FRAME, 1)[..] else { panic!("no spot") };
-        let at = |u_px: f64, v_px: f64| error_factor(&map, TAU, FRAME, [u_px, v_px]);
+        let cells = Cells::of(&map, TAU, FRAME).unwrap();
+        let at = |u_px: f64, v_px: f64| cells.error_factor([u_px, v_px]);
         let least = at(spot.u_px, spot.v_px);
         // Beside it, on the edge, far away, in the corner and at the very border.
         let others = [at(200.0, 140.0), at(160.0, 72.0), at(160.0, 20.0), at(319.9, 239.9), at(320.0, 0.0)];
@@ -228,7 +227,7 @@ mod tests {
         assert!(!spots.is_empty() && spots.iter().all(|spot| spot.v_px > 120.0), "{spots:?}");
         let nothing = RelativeDepth::new(OUTPUT, OutputKind::InverseDepth, vec![-1.0; OUTPUT.area()]).unwrap();
         assert_eq!(best_spots(&nothing, TAU, FRAME, 3), []);
-        assert_eq!(error_factor(&nothing, TAU, FRAME, [160.0, 120.0]), 1.0);
+        assert!(Cells::of(&nothing, TAU, FRAME).is_none());
         // Frames too small to hold a spot have none.
         assert_eq!(best_spots(&half, TAU, Size::new(640, 10), 3), []);
     }
