@@ -19,8 +19,9 @@ use crate::theta::{depth_of, scale_sign};
 /// The calibration for one frame: its scale is what the camera's and the frame's own points say together, each as well as it is known.
 ///
 /// The camera's scale counts with its own variance and that of frames about it, the points' median with that of pixels there
-/// ([`super::spot`]); where the camera's scale is unknown the points stand alone. Points where the network sees nothing before infinity are left out; without any
-/// point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be of any size.
+/// ([`super::spot`]); where the camera's scale is unknown the points stand alone. Points where the network sees nothing before infinity
+/// are left out; without any point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be of any
+/// size.
 ///
 /// Without a known focal length a point's ray is taken through the broad prior's lens (60 degrees): exact in the middle, and as
 /// uncertain towards the border as that lens is.
