@@ -2,7 +2,7 @@
 //!
 //! | module | needs | tells |
 //! |---|---|---|
-//! | [`range`] | distances at pixels | s; with two at different x also tau |
+//! | [`range`] | distances at pixels | s; with two of one frame at different x also tau |
 //! | [`frame_scale`] | distances in the frame at hand | s of that frame |
 //! | [`link`] | two frames that see the same things | how s differs between them |
 //! | [`spot`] | a frame | where a distance tells its s best |

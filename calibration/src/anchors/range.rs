@@ -1,9 +1,10 @@
 //! Distances at pixels: a range finder's one beam, or a time-of-flight sensor's grid.
 //!
 //! A beam measures along its ray: `D = d |r|`, `r` the pixel's ray with z = 1. The residual is the logarithm of the
-//! calibrated distance over the measured one, so one point gives s, and points of a frame at different x give s and tau. How well a point
-//! tells s is the network's doing more than the sensor's: frames have scales of their own, and pixels errors
-//! ([`ScaleSpread`], from the card). Frames of one place ([`super::place`]) have that scale in common.
+//! calibrated distance over the measured one, so one point gives s, and points of a frame at different x give s and tau. How well a
+//! point tells s is the network's doing more than the sensor's: frames have scales of their own, and pixels errors
+//! ([`ScaleSpread`], from the card). Frames of one place ([`super::place`]) have that scale in common. Between places tau shows only for
+//! a network whose frames differ in scale less than its pixels err.
 
 use fathom_core::camera::Intrinsics;
 use fathom_core::depth::{OutputKind, RelativeDepth};

@@ -56,9 +56,9 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn at(path: &Path, spot: Spot) -> Self {
-        let image = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Self { image, u_px: spot.u_px.round() as u32, v_px: spot.v_px.round() as u32 }
+    /// `image` as it was given: names alone may be those of two pictures in two folders.
+    pub(crate) fn at(image: impl Into<String>, spot: Spot) -> Self {
+        Self { image: image.into(), u_px: spot.u_px.round() as u32, v_px: spot.v_px.round() as u32 }
     }
 
     /// The flag that answers it, but for the distance.
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_what_the_flag_takes() {
-        let asked = Asked::at(Path::new("x/b.png"), Spot { u_px: 319.6, v_px: 240.2 });
-        assert_eq!(asked.flag(), "--range b.png:320,240,METRES");
+        let asked = Asked::at("x/b.png", Spot { u_px: 319.6, v_px: 240.2 });
+        assert_eq!(asked.flag(), "--range x/b.png:320,240,METRES");
         let answer = RangeFlag::parse(asked.flag().replace("--range ", "").replace("METRES", "1.5").as_str()).unwrap();
-        assert!(answer.belongs_to(3, Path::new("x/b.png")));
+        assert!(answer.belongs_to(3, Path::new("x/b.png")) && !answer.belongs_to(3, Path::new("y/b.png")));
         assert_eq!((answer.point.u_px, answer.point.v_px, answer.point.metres), (320.0, 240.0, 1.5));
     }
 

@@ -127,7 +127,7 @@ impl<'a> Seen<'a> {
         let calibration = meaning.of(&picture.as_frame(), &inference.relative)?;
         let without_scale = calibration.as_ref().filter(|calibration| calibration.ln_scale.is_none());
         let spot = without_scale.and_then(|calibration| best_spots(&inference.relative, calibration.tau, picture.size(), 1).pop());
-        let measure_at = spot.map(|spot| Asked::at(Path::new(name), spot));
+        let measure_at = spot.map(|spot| Asked::at(name, spot));
         let reading = Reading::new(inference.relative, calibration.as_ref())?;
         Ok(Self { name, notes: Vec::new(), picture, calibration, measure_at, reading, fov: inference.fov, ms })
     }

@@ -146,8 +146,8 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     // Where it has no scale the program says where to measure; a distance there gives it one.
     assert!(images[0]["measure_at"].is_null(), "{images:#?}");
     let asked = &images[4]["measure_at"];
-    assert_eq!(asked["image"], "4.png", "{images:#?}");
-    let answer = format!("4.png:{},{},2", asked["u_px"], asked["v_px"]);
+    assert_eq!(asked["image"], paths[4], "{images:#?}");
+    let answer = format!("{}:{},{},2", paths[4], asked["u_px"], asked["v_px"]);
     let answered = depth(&paths, &["--video", "--range", &answer]);
     assert_eq!(answered["images"][4]["unit"], "metres", "{answered:#}");
     // Pictures that are not a video have the first one's distance for themselves.

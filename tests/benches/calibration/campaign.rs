@@ -5,7 +5,6 @@ use fathom_calibration::anchors::perspective::Perspective;
 use fathom_calibration::anchors::place::Place;
 use fathom_calibration::anchors::prior::{FocalPrior, ShiftPrior};
 use fathom_calibration::anchors::range::{Range, RangePoint};
-use fathom_calibration::anchors::spot::best_spots;
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options, responds};
 use fathom_calibration::consistency::frame::FrameEvidence;
 use fathom_calibration::consistency::pool::Pool;
@@ -25,7 +24,7 @@ use fathom_core::model::{DepthModel, ModelCard, Prediction, Response, ScaleSprea
 use fathom_core::ops::image::resize::resize_plane;
 use fathom_tests::noise::Noise;
 
-use crate::cameras::{CameraFrames, Shot};
+use crate::cameras::{CameraFrames, Finder, Shot};
 use crate::turns::{self, turn_of_twenty_degrees};
 
 /// A network under another card.
@@ -113,21 +112,9 @@ fn seen_frame(shot: &Shot, output: RelativeDepth, tau: f64, size: Size, focal_px
     // One in so many: the errors are means.
     let raw = all.iter().step_by((all.len() / 4000).max(1)).copied().collect();
     let mut noise = Noise(seed);
-    let camera = Intrinsics::centred(size, focal_px).expect("focal length is good");
-    // A range finder's one beam, true to 1%.
-    let measure = |u_px: f64, v_px: f64, noise: f64| {
-        let column = (u_px / f64::from(size.width) * f64::from(depth_size.width)) as usize;
-        let row = (v_px / f64::from(size.height) * f64::from(depth_size.height)) as usize;
-        let z = f64::from(depth[row * depth_size.width as usize + column]);
-        let metres = z * camera.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise);
-        (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 })
-    };
-    let point = (0..200).find_map(|_| {
-        let place = [0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()];
-        measure(f64::from(size.width) * place[0], f64::from(size.height) * place[1], noise.normal())
-    });
-    // The best place that answers.
-    let asked = best_spots(&output, tau, size, usize::MAX).iter().find_map(|spot| measure(spot.u_px, spot.v_px, noise.normal()));
+    let finder = Finder::new(Intrinsics::centred(size, focal_px).expect("focal length is good"), (depth_size, depth));
+    let point = (0..200).find_map(|_| finder.read([0.25 + 0.5 * noise.uniform(), 0.25 + 0.5 * noise.uniform()], &mut noise));
+    let asked = finder.read_asked(&output, tau, &mut noise);
     SeenFrame { raw, output, point, asked }
 }
 
@@ -205,7 +192,7 @@ pub(crate) fn score(seen: &Seen, seed: u64) -> Scored {
         kappa: raw.map(|r| (r.tau + r.mean_x) / (tau_true + r.mean_x)),
         kappa_noise: raw.map_or(f64::INFINITY, |r| r.sigma / (tau_true + r.mean_x)),
         kappa_by_direction: [by_direction([0, 1]), by_direction([2, 3])],
-        metres: [1, usize::MAX].map(|points| calibrated.and_then(|_| metres(seen, &known, &prior, points))),
+        metres: [1, usize::MAX].map(|points| calibrated.and_then(|_| metres(seen, &known, &prior, points, tau_true))),
         off_scale: off_scale(seen),
         focal: focal_lengths(seen, &prior, ln_focal, seed),
         singles: seen.fovs.iter().map(|(fov_rad, sigma)| (of_fov(*fov_rad), *sigma)).collect(),
@@ -264,10 +251,13 @@ pub(crate) struct Metres {
     pub(crate) error_of_best: f64,
     /// ln of the scale, and of the best one for all frames, with the claimed sigma.
     pub(crate) scale: Claim,
+    /// The shift that the points and all else tell together, and AbsRel after scale only by it.
+    pub(crate) tau: Claim,
+    pub(crate) error_of_shape: f64,
 }
 
 /// Metres by the first `points` frames' range points.
-fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize) -> Option<Metres> {
+fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize, tau_true: f64) -> Option<Metres> {
     let mut range = Range::new(seen.kind, seen.size, seen.spread);
     for frame in seen.frames.iter().filter(|f| f.point.is_some()).take(points) {
         range.add(&frame.output, frame.point.as_slice(), Place::New).ok()?;
@@ -297,6 +287,8 @@ fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize) -> Opti
         error_by_asked_point: mean(seen.frames.iter().filter_map(|f| by(&unknown, f, f.asked)).collect())?,
         error_of_best: mean(seen.frames.iter().filter_map(|f| error_at(f, truth)).collect())?,
         scale: Claim { estimate: theta.ln_scale, sigma: solution.covariance[(0, 0)].sqrt(), truth },
+        tau: Claim { estimate: theta.tau, sigma: solution.covariance[(1, 1)].sqrt(), truth: tau_true },
+        error_of_shape: mean_abs_rel(seen.kind, &seen.frames, theta.tau),
     })
 }
 

@@ -6,11 +6,13 @@
 //! cargo bench -p fathom-tests --bench calibration -- kappa   MANIFEST.tsv [--model M.onnx] [--half 1|2] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- focal   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- video   MANIFEST.tsv [--model M.onnx] [--cameras N]
+//! cargo bench -p fathom-tests --bench calibration -- spots   MANIFEST.tsv [--model M.onnx] [--cameras N]
 //! cargo bench -p fathom-tests --bench calibration -- boot    MANIFEST.tsv [--model M.onnx]
 //! ```
 //! `cameras` scores every camera of a manifest under the card's response: errors before and after, sigmas, focal lengths,
 //! metres. `kappa` measures the response and prints the card's lines; with `--half` it does so on every other camera, so that
 //! `cameras` can score the others under a card that never saw them; `cross` does both ways in one run. `focal` searches the focal length by consistency alone. `boot` times eight frames of 640 x 480.
+//! `spots` holds what is claimed of a reading at a pixel against its error.
 //! `video` takes a camera's frames in their order and follows the scale along them, by one range finder's beam.
 //! Held-out synthetic cameras: `python -m render test` in `fixtures/train`, and `clips` for videos.
 
@@ -20,6 +22,7 @@ mod cameras;
 mod campaign;
 mod focal;
 mod halves;
+mod spots;
 mod table;
 mod timing;
 mod turns;
@@ -44,7 +47,7 @@ struct Arguments {
 fn main() {
     let Some(arguments) = arguments() else {
         println!(
-            "usage: calibration cameras|cross|kappa|focal|video|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]"
+            "usage: calibration cameras|cross|kappa|focal|video|spots|boot MANIFEST.tsv [--model M.onnx] [--least FRAMES] [--half 1|2] [--cameras N]"
         );
         return;
     };
@@ -73,6 +76,11 @@ fn main() {
     if arguments.command == "video" {
         let followed: Vec<_> = chosen.flat_map(|(i, camera)| video::follow(&mut engine, camera, 1000 * i + 7)).collect();
         video::print(&followed);
+        return;
+    }
+    if arguments.command == "spots" {
+        let tried: Vec<_> = chosen.flat_map(|(i, camera)| spots::try_pixels(&mut engine, camera, 1000 * i + 7)).collect();
+        spots::print(&tried);
         return;
     }
     let chosen: Vec<_> = chosen.collect();
@@ -132,7 +140,7 @@ fn open(model: &Path) -> Engine {
 fn arguments() -> Option<Arguments> {
     // Cargo passes `--bench` to every bench.
     let mut given = std::env::args().skip(1).filter(|a| a != "--bench");
-    let command = given.next().filter(|c| ["cameras", "cross", "kappa", "focal", "video", "boot"].contains(&c.as_str()))?;
+    let command = given.next().filter(|c| ["cameras", "cross", "kappa", "focal", "video", "spots", "boot"].contains(&c.as_str()))?;
     let manifest = PathBuf::from(given.next()?);
     let model = fathom_tests::require::fixture("models/fathom-small.int8.onnx");
     let mut arguments = Arguments { command, manifest, model, least: 3, half: None, cameras: usize::MAX };

@@ -40,10 +40,13 @@ pub(crate) fn print(scores: &[Scored]) {
         over("  each frame's own point where it is asked for, joined to that", &ratio(|m| m.error_with_asked_point));
         over("  that point alone", &ratio(|m| m.error_by_asked_point));
         over("  with the camera's best scale instead", &ratio(|m| m.error_of_best));
-        let claims: Vec<Claim> = scores.iter().filter_map(|s| Some(s.metres[i].as_ref()?.scale)).collect();
-        show("  ln scale, median of its sigma", median(claims.iter().map(|c| c.sigma).collect()));
-        show("  share within 1 sigma", coverage(&claims, 1.0));
-        show("  share within 2 sigma", coverage(&claims, 2.0));
+        over("  AbsRel after scale only, by the shift that all tell together", &ratio(|m| m.error_of_shape));
+        for (name, claim) in [("ln scale", (|m| m.scale) as fn(&Metres) -> Claim), ("that shift", |m| m.tau)] {
+            let claims: Vec<Claim> = scores.iter().filter_map(|s| Some(claim(s.metres[i].as_ref()?))).collect();
+            show(&format!("  {name}, median of its sigma"), median(claims.iter().map(|c| c.sigma).collect()));
+            show("  share within 1 sigma", coverage(&claims, 1.0));
+            show("  share within 2 sigma", coverage(&claims, 2.0));
+        }
     }
     if let Some(ScaleSpread { frame, pixel }) = scale_spread(scores.iter()) {
         println!("scale of frames about their camera's, of pixels about their frame's (1 sigma of ln): {frame:.3}, {pixel:.3}");

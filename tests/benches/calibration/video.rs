@@ -5,7 +5,6 @@ use std::time::Instant;
 use fathom_calibration::anchors::frame_scale::frame_scale;
 use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::anchors::range::RangePoint;
-use fathom_calibration::anchors::spot::best_spots;
 use fathom_calibration::calibrator::{Calibrator, FrameAnchors, Options};
 use fathom_calibration::track::ScaleTrack;
 use fathom_core::calibration::{Calibration, State};
@@ -19,7 +18,7 @@ use fathom_core::model::{DepthModel, ScaleSpread};
 use fathom_core::ops::image::resize::resize_plane;
 use fathom_tests::noise::Noise;
 
-use crate::cameras::{CameraFrames, Shot};
+use crate::cameras::{CameraFrames, Finder};
 
 /// Where a frame's metres come from.
 const WAYS: [&str; 12] = [
@@ -61,6 +60,7 @@ pub(crate) struct Followed {
 struct Video<'a> {
     camera: &'a CameraFrames,
     outputs: Vec<RelativeDepth>,
+    finders: Vec<Finder>,
     /// Output and true depth at some pixels.
     raw: Vec<Vec<Pair>>,
     /// The scale that fits each frame best.
@@ -98,7 +98,7 @@ pub(crate) fn follow(model: &mut dyn DepthModel, camera: &CameraFrames, seed: u6
 impl<'a> Video<'a> {
     fn see(model: &mut dyn DepthModel, camera: &'a CameraFrames, calibration: Calibration, lens: Intrinsics) -> Option<Self> {
         let (kind, spread) = (model.card().output_kind, model.card().assumed_scale_spread());
-        let (mut outputs, mut raw, mut best) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outputs, mut finders, mut raw, mut best) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for shot in &camera.shots {
             let output = model.predict(&shot.picture().as_frame()).expect("the network runs").relative;
             let (depth_size, depth) = shot.depth_m();
@@ -107,15 +107,17 @@ impl<'a> Video<'a> {
             let some: Vec<Pair> = all.iter().step_by((all.len() / 4000).max(1)).copied().collect();
             best.push(scale_only(kind, &some, calibration.tau)?.scale.ln());
             raw.push(some);
+            finders.push(Finder::new(lens, (depth_size, depth)));
             outputs.push(output);
         }
-        Some(Self { camera, outputs, raw, best, calibration, spread, lens })
+        Some(Self { camera, outputs, finders, raw, best, calibration, spread, lens })
     }
 
     /// By a beam at a place, shares of width and height. `None` where it meets nothing in any frame.
     fn follow(&self, place: [f64; 2], noise: &mut Noise) -> Option<Followed> {
-        let points: Vec<Option<RangePoint>> = self.camera.shots.iter().map(|shot| self.read(shot, place, noise)).collect();
-        let asked: Vec<Option<RangePoint>> = (0..points.len()).map(|i| self.read_asked(i, noise)).collect();
+        let points: Vec<Option<RangePoint>> = self.finders.iter().map(|finder| finder.read(place, noise)).collect();
+        let asked: Vec<Option<RangePoint>> =
+            self.finders.iter().zip(&self.outputs).map(|(finder, output)| finder.read_asked(output, self.calibration.tau, noise)).collect();
         let first = points.iter().position(Option::is_some)?;
         let by_points = |i: usize, points: &[RangePoint]| {
             frame_scale(&self.calibration, self.spread, &self.outputs[i], self.lens.size, points).expect("points are good").ln_scale
@@ -126,7 +128,7 @@ impl<'a> Video<'a> {
         };
         let (own, own_asked) = (each(&points), each(&asked));
         let grids: Vec<f64> =
-            (0..points.len()).map(|i| by_points(i, &self.read_grid(&self.camera.shots[i], noise)).unwrap_or(first_reading)).collect();
+            (0..points.len()).map(|i| by_points(i, &Self::read_grid(&self.finders[i], noise)).unwrap_or(first_reading)).collect();
         let track = || ScaleTrack::new(self.calibration.clone(), self.spread, self.lens.size).expect("size is good");
         let (mut carried, mut joined, mut carried_asked, mut joined_asked) = (track(), track(), track(), track());
         let (mut add_ms, mut carried_scales, mut so_far) = (Vec::new(), Vec::new(), Vec::new());
@@ -184,29 +186,10 @@ impl<'a> Video<'a> {
         })
     }
 
-    /// What a range finder true to 1% reads at a place; nothing in the sky.
-    fn read(&self, shot: &Shot, place: [f64; 2], noise: &mut Noise) -> Option<RangePoint> {
-        let (size, depth) = shot.depth_m();
-        let [u_px, v_px] = [place[0] * f64::from(self.lens.size.width), place[1] * f64::from(self.lens.size.height)];
-        let (column, row) = ((place[0] * f64::from(size.width)) as usize, (place[1] * f64::from(size.height)) as usize);
-        let z = f64::from(depth[row * size.width as usize + column]);
-        let metres = z * self.lens.ray(u_px, v_px).norm() * (1.0 + 0.01 * noise.normal());
-        (z > 0.0).then_some(RangePoint { u_px, v_px, metres, relative_sigma: 0.01 })
-    }
-
-    /// The same at the best spot that answers.
-    fn read_asked(&self, i: usize, noise: &mut Noise) -> Option<RangePoint> {
-        let size = self.lens.size;
-        let spots = best_spots(&self.outputs[i], self.calibration.tau, size, usize::MAX);
-        spots
-            .iter()
-            .find_map(|s| self.read(&self.camera.shots[i], [s.u_px / f64::from(size.width), s.v_px / f64::from(size.height)], noise))
-    }
-
     /// The middle half of the frame in 8 x 8 zones.
-    fn read_grid(&self, shot: &Shot, noise: &mut Noise) -> Vec<RangePoint> {
+    fn read_grid(finder: &Finder, noise: &mut Noise) -> Vec<RangePoint> {
         let at = |i: usize| 0.25 + 0.5 * (i as f64 + 0.5) / 8.0;
-        (0..64).filter_map(|i| self.read(shot, [at(i % 8), at(i / 8)], noise)).collect()
+        (0..64).filter_map(|i| finder.read([at(i % 8), at(i / 8)], noise)).collect()
     }
 
     /// Mean over the frames of AbsRel in metres, without alignment.

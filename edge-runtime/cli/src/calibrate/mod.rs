@@ -220,7 +220,7 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
         if let Some(fault) = fault {
             log::info!("{}: {fault}", path.display());
         }
-        spots.extend(calibrator.spot().map(|spot| Asked::at(path, spot)));
+        spots.extend(calibrator.spot().map(|spot| Asked::at(path.display().to_string(), spot)));
         if let Some(before) = before.as_ref().filter(|_| args.motion) {
             let turned = calibrator.add_turn(&before.as_frame(), &picture.as_frame(), None)?;
             if !turned {
