@@ -117,7 +117,8 @@
 //! | for comparison: the best one scale, carried | 1.02 | 1.05 |
 //!
 //! Truths within 1 and 2 sigma of ln s: 0.68 and 0.86, and 0.63 and 0.80 where asked for; 99% of the pairs of frames are linked. The three
-//! constants that say how errors and scales wander were chosen on these same videos: on others expect a little less.
+//! constants that say how errors and scales wander were chosen on these same videos: on others expect a little less. In the program:
+//! `fathom depth --video`, and `--look-back`.
 //!
 //! So, in the median over cameras, one range point in each frame brings metres to within a tenth at once where it is taken at the pixel
 //! that is asked for, and one fixed beam does once the video is looked back on; 8 x 8 zones at once and with ease. One single reading

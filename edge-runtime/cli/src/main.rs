@@ -12,6 +12,7 @@ mod dataset;
 mod doctor;
 mod exit;
 mod io;
+mod look_back;
 mod memory;
 mod network;
 mod preview;

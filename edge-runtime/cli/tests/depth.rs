@@ -7,6 +7,7 @@ mod program;
 use std::fs;
 
 use fathom_calibration::store::{self, Identity, Stored};
+use fathom_calibration::track::WINDOW;
 use fathom_core::calibration::{Calibration, State};
 use fathom_core::frame::Size;
 use program::{fathom, frame, json, keys, picture, root, shared, text};
@@ -150,6 +151,19 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     let answer = format!("{}:{},{},2", paths[4], asked["u_px"], asked["v_px"]);
     let answered = depth(&paths, &["--video", "--range", &answer]);
     assert_eq!(answered["images"][4]["unit"], "metres", "{answered:#}");
+    // Looked back on, a distance serves the frames before it too.
+    let later = ["--range", "3.png:240,180,2"];
+    let unit = |more: &[&str]| -> Vec<serde_json::Value> {
+        let found = json(&[&["depth"], &paths[..], &options[..6], &later, more].concat());
+        found["images"].as_array().unwrap().iter().map(|image| image["unit"].clone()).collect()
+    };
+    assert_eq!(unit(&["--video"]), ["up-to-scale", "up-to-scale", "up-to-scale", "metres", "up-to-scale"]);
+    assert_eq!(unit(&["--video", "--look-back"]), ["metres", "metres", "metres", "metres", "up-to-scale"]);
+    let both = [&["--video"][..], &later].concat();
+    let (seen, looked_back) = (depth(&paths, &both), depth(&paths, &[&both[..], &["--look-back"]].concat()));
+    let sigma = |found: &serde_json::Value, i: usize| found["images"][i]["scale_sigma"].as_f64().unwrap();
+    assert!(sigma(&looked_back, 0) < sigma(&seen, 0) && (sigma(&looked_back, 3) / sigma(&seen, 3) - 1.0).abs() < 1e-6, "{looked_back:#}");
+    assert!(looked_back["images"][4]["notes"].to_string().contains("anew"), "{looked_back:#}");
     // Pictures that are not a video have the first one's distance for themselves.
     assert_eq!(depth(&paths, &[])["images"][1]["unit"], "up-to-scale");
 
@@ -157,6 +171,7 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     let small = out.path().join("small.png");
     for (arguments, code, named) in [
         (vec![paths[0], "--video"], 2, "--calibration"),
+        ([&[paths[0], "--look-back"], &options[..]].concat(), 2, "--video"),
         ([&[paths[0], text(&small), "--video"], &options[..]].concat(), 3, "400x300"),
         ([&[paths[0], paths[4], "--video"], &options[..5], &["png16"], &options[6..]].concat(), 3, "png16"),
     ] {
@@ -164,6 +179,28 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
         assert_eq!(refused.code, code, "{}", refused.stderr);
         assert!(refused.stderr.contains(named), "{}", refused.stderr);
     }
+}
+
+#[test]
+fn a_look_back_reaches_as_far_as_the_window_of_the_track() {
+    let out = tempfile::tempdir().unwrap();
+    let photograph = image::open(frame()).unwrap();
+    let count = WINDOW + 4;
+    for i in 0..count {
+        photograph.crop_imm(40 + 2 * i as u32, 40, 320, 240).save(out.path().join(format!("{i:02}.png"))).unwrap();
+    }
+    let network = json(&["inspect"])["sha256"].as_str().unwrap().to_owned();
+    let identity = Identity { camera: "test".into(), network_sha256: network, resolution: Size::new(320, 240) };
+    let calibration = Calibration { state: State::Calibrated, ..Calibration::from_default_tau(3.2) };
+    let stored = Stored { identity, calibration, made_unix_s: 0, frames: 1, complete: true, cues: vec![] };
+    let file = out.path().join("c.toml");
+    store::save(&stored, &file).unwrap();
+    let last = format!("{:02}.png:160,120,2", count - 1);
+    let results = out.path().join("results");
+    let options = ["--calibration", text(&file), "--out", text(&results), "--format", "npy", "--range", &last];
+    let found = json(&[&["depth", text(out.path()), "--video", "--look-back"], &options[..]].concat());
+    let units: Vec<&str> = found["images"].as_array().unwrap().iter().map(|image| image["unit"].as_str().unwrap()).collect();
+    assert_eq!(units, [vec!["up-to-scale"; 4], vec!["metres"; WINDOW]].concat());
 }
 
 #[test]

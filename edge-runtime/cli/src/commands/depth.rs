@@ -17,6 +17,7 @@ use crate::args::NetworkArgs;
 use crate::calibration::Loaded;
 use crate::clock::{StageTimes, Stopwatch};
 use crate::io::{make_folder, pictures};
+use crate::look_back::{self, FrameScale};
 use crate::memory::peak_rss_bytes;
 use crate::range_flag::{self, RangeFlag};
 use crate::report::Report;
@@ -48,6 +49,10 @@ pub(crate) struct DepthArgs {
     #[arg(long, requires = "calibration")]
     video: bool,
 
+    /// Of a video that is over: a frame's scale rests on the 47 frames after it as well. Takes twice as long.
+    #[arg(long, requires = "video")]
+    look_back: bool,
+
     /// Folder for the results; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -70,7 +75,7 @@ Examples:
   fathom depth photo.jpg --out depth
   fathom depth photo.jpg --calibration camera.toml --format png16,ply
   fathom depth photo.jpg --calibration camera.toml --range 320,240,1.84
-  fathom depth flight/ --calibration camera.toml --video --range 0001.png:320,240,1.84 --range 0009.png:320,240,2.10
+  fathom depth flight/ --calibration camera.toml --video --range 0001.png:320,240,1.84 --range 0009.png:320,240,2.10 --look-back
   fathom depth frames/ --model midas.onnx --output-kind inverse-depth --channel-order rgb \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
 
@@ -98,15 +103,23 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
     let mut stopwatch = Stopwatch::start();
     let (mut engine, model) = network::open(&args.network)?;
     let calibration = args.calibration.as_deref().map(|path| Loaded::open(path, &engine)).transpose()?;
-    // In a video the first frame's distance serves the others, unless two frames show nothing of the same.
-    let measured_in = if args.video { &paths[..1] } else { &paths };
-    let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || range_flag::measured_in_all(&args.range, measured_in);
+    // In a video the first frame's distance serves the others, unless two frames show nothing of the same; looking back, any does.
+    let measured = match (args.video, args.look_back) {
+        (_, true) => !args.range.is_empty(),
+        (true, false) => range_flag::measured_in_all(&args.range, &paths[..1]),
+        (false, false) => range_flag::measured_in_all(&args.range, &paths),
+    };
+    let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || measured;
     check_formats(&args.format, engine.card().output_kind, has_scale)?;
     let load_ms = stopwatch.lap_ms();
     make_folder(&args.out)?;
+    let looked_back = match calibration.as_ref().filter(|_| args.look_back) {
+        Some(camera) => look_back::scales(&mut engine, &paths, camera, &args.range)?,
+        None => Vec::new(),
+    };
     let (card, backend, sha256) = (engine.card().clone(), engine.backend().clone(), engine.sha256().to_owned());
     let bar = progress::bar(paths.len(), "depth");
-    let mut pictures = Pictures { args, card, calibration, track: None, bar, taken: BTreeSet::new(), reports: Vec::new() };
+    let mut pictures = Pictures { args, card, calibration, looked_back, track: None, bar, taken: BTreeSet::new(), reports: Vec::new() };
     if let Some((last, others)) = paths.split_last() {
         for path in others {
             pictures.take(path, |frame, observer| engine.infer_observed(frame, observer))?;
@@ -135,6 +148,8 @@ struct Pictures<'a> {
     args: &'a DepthArgs,
     card: ModelCard,
     calibration: Option<Loaded>,
+    /// Of a video that is looked back on: every picture's scale.
+    looked_back: Vec<FrameScale>,
     /// Of a video: the scale so far.
     track: Option<ScaleTrack>,
     bar: ProgressBar,
@@ -154,15 +169,21 @@ impl Pictures<'_> {
         let mut reading = Stopwatch::start();
         let picture = pictures::read(path)?;
         let ms = StageTimes::from([("read", reading.lap_ms())]);
-        let calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
-        let points = range_flag::points(&self.args.range, self.reports.len(), path);
+        let index = self.reports.len();
+        let mut calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
+        let mut points = range_flag::points(&self.args.range, index, path);
         let spread = self.card.assumed_scale_spread();
-        if let Some(calibration) = calibration.as_ref().filter(|_| self.args.video && self.track.is_none()) {
+        let known = self.looked_back.get(index);
+        if let Some(known) = known {
+            // The distances are in it.
+            (calibration, points) = (Some(known.calibration.clone()), Vec::new());
+        } else if let Some(calibration) = calibration.as_ref().filter(|_| self.args.video && self.track.is_none()) {
             self.track = Some(ScaleTrack::new(calibration.clone(), spread, picture.size())?);
         }
         let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: self.track.as_mut() };
         let mut seen = Seen::by(infer, (&name, &picture), meaning, ms).with_context(|| name.clone())?;
-        if self.track.as_ref().is_some_and(|track| !self.reports.is_empty() && !track.is_linked()) {
+        let linked = known.map(|known| known.linked).or(self.track.as_ref().map(|track| index == 0 || track.is_linked()));
+        if linked == Some(false) {
             seen.note("shows too little of the frame before: its scale begins anew");
         }
         let target = Target { folder: &self.args.out, stem: &free_stem(path, &mut self.taken), formats: &self.args.format };
