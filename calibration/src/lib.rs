@@ -45,8 +45,8 @@
 //!   such a network.
 //! * **The card's usual shift is strong**: it is a cue like any other, with its spread between cameras, but a camera counts as
 //!   calibrated only where the frames alone tell tau to [`verdict::DATA_LIMIT`]; the cues' shares say how much rests on either.
-//! * **Time**: 8 frames of 640 x 480 take 48 runs of the network with the focal length known and 176 (22 a frame) without, 0.68 s and
-//!   2.3 s on two cores of an AVX2 machine, 89% and 90% of it in the network; less than 1 MB on top of the engine's memory. The faster
+//! * **Time**: 8 frames of 640 x 480 take 48 runs of the network with the focal length known and 176 (22 a frame) without, 0.7 to
+//!   0.9 s and 2.3 to 3.2 s on two cores of an AVX2 machine, 87% to 89% and 90% of it in the network; less than 1 MB on top of the engine's memory. The faster
 //!   the network, the smaller its share: on an AVX-512 machine, where it is three and a half times as fast, it had 77% and 79% before views were
 //!   sampled in whole numbers and guards ordered less, which took a sixth off the rest.
 //!   (`cargo bench -p fathom-tests --bench calibration -- boot MANIFEST.tsv`)
@@ -60,7 +60,8 @@
 //! * **One beam can not do better than its pixel.** At the beam the network errs as it does everywhere: a frame whose scale is set by one
 //!   pixel has that pixel's error on top of all pixels' own, about the root of 2 of them, whatever the network (measured: 1.19 to
 //!   1.36), unless the pixel is chosen. Only readings of different things average that out, and readings of one thing do not: [`track`]
-//!   knows how far the beam travelled. A sensor of 8 x 8 zones has enough of them in each frame.
+//!   knows how far the beam travelled. A sensor of 8 x 8 zones has enough of them in each frame. Training for it brought depth that is 5%
+//!   better after scale only and metres that are about as good, so a worse ratio of the two (`fixtures/train/REPORT.md`).
 //! * **Some pixels are better than others**, and the map itself says which: level, near things in the middle of the picture
 //!   ([`anchors::spot`]). A reading where it is asked for costs 1.12 in place of 1.34 on the held-out cameras and 1.12 in place of 1.59 on
 //!   photographs, and readings elsewhere weigh by their place. What is claimed of the error at a pixel is found to a tenth over 86%
