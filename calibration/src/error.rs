@@ -38,14 +38,14 @@ pub enum Error {
         allowed: &'static str,
     },
     /// Reading or writing a stored calibration failed.
-    #[error("{action} {path:?}: {source}")]
+    #[error("{action} {path:?}: {cause}")]
     File {
         /// What was being done.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said; part of the text, so not given once more as this error's source.
+        cause: std::io::Error,
     },
     /// A stored calibration cannot be read.
     #[error("{path:?} is no stored calibration: {reason}")]

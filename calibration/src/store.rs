@@ -106,7 +106,7 @@ impl Stored {
 /// # Errors
 /// [`Error::File`] if it cannot be read or is longer than a megabyte; those of [`Stored::from_text`].
 pub fn load(path: &Path) -> Result<Stored> {
-    let failed = |source| Error::File { action: "reading", path: path.to_owned(), source };
+    let failed = |cause| Error::File { action: "reading", path: path.to_owned(), cause };
     let length = fs::metadata(path).map_err(failed)?.len();
     if length > MOST_BYTES {
         return Err(Error::Corrupt { path: path.to_owned(), reason: format!("it has {length} bytes, the limit is {MOST_BYTES}") });
@@ -129,7 +129,7 @@ pub fn save(stored: &Stored, path: &Path) -> Result<()> {
     let beside = folder.join(name);
     let failed = |action| {
         let path = path.to_owned();
-        move |source| Error::File { action, path, source }
+        move |cause| Error::File { action, path, cause }
     };
     let written = (|| {
         let mut file = File::create(&beside).map_err(failed("creating a file beside"))?;

@@ -1,8 +1,8 @@
-//! `--range [FILE:]U,V,METRES`: a distance that was measured at a pixel.
+//! `--range [FILE:]U,V,METRES`: a distance that was measured at a pixel; `--ranges LOG`: a file of them, one a line.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
 use fathom_calibration::anchors::range::RangePoint;
 use fathom_calibration::anchors::spot::Spot;
 use serde::Serialize;
@@ -16,6 +16,9 @@ pub(crate) struct RangeFlag {
 
 /// One sigma of a range finder's distance, relative: small ones state 1 to 3 percent.
 const RANGE_SIGMA: f64 = 0.02;
+
+/// Largest log: half a million distances.
+const LOG_BYTES: u64 = 16 << 20;
 
 impl RangeFlag {
     /// Reads the flag's value.
@@ -72,12 +75,25 @@ pub(crate) fn is_named(path: &Path, name: &str) -> bool {
     path.file_name().is_some_and(|file| file == name) || path == Path::new(name)
 }
 
-/// Refuses a flag that names none of the pictures.
-pub(crate) fn all_belong(flags: &[RangeFlag], paths: &[PathBuf]) -> anyhow::Result<()> {
-    match flags.iter().find(|flag| !flag.names_one_of(paths)) {
-        Some(unknown) => bail!("--range names the frame {:?}, which is not among the frames", unknown.frame()),
-        None => Ok(()),
+/// The distances given as flags and those of a log, all of frames that are there.
+pub(crate) fn all(flags: &[RangeFlag], log: Option<&Path>, paths: &[PathBuf]) -> anyhow::Result<Vec<RangeFlag>> {
+    let logged = log.map(|log| read_log(log).with_context(|| format!("reading {}", log.display()))).transpose()?;
+    let all: Vec<RangeFlag> = flags.iter().cloned().chain(logged.into_iter().flatten()).collect();
+    match all.iter().find(|range| !range.names_one_of(paths)) {
+        Some(unknown) => bail!("a distance names the frame {:?}, which is not among the frames", unknown.frame()),
+        None => Ok(all),
     }
+}
+
+/// One distance a line, written as the flag takes it; empty lines and those that begin with `#` are skipped.
+fn read_log(path: &Path) -> anyhow::Result<Vec<RangeFlag>> {
+    let bytes = std::fs::metadata(path)?.len();
+    if bytes > LOG_BYTES {
+        bail!("it holds {bytes} bytes, the limit is {LOG_BYTES}");
+    }
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(index, line)| RangeFlag::parse(line).map_err(|e| anyhow!("line {}: {e}", index + 1))).collect()
 }
 
 /// Whether something was measured in every picture.
@@ -114,5 +130,27 @@ mod tests {
         for bad in ["", "1,2", "1,2,x", "1,2,nan", "1,2,3,4"] {
             assert!(RangeFlag::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_log_adds_to_the_flags_and_a_bad_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log.csv");
+        std::fs::write(&log, "# laser\n\nb.png:1,2,3\n  a.png: 4, 5, 6\n").unwrap();
+        let (flags, paths) = ([RangeFlag::parse("7,8,9").unwrap()], [PathBuf::from("x/a.png"), PathBuf::from("x/b.png")]);
+        let found = all(&flags, Some(&log), &paths).unwrap();
+        assert_eq!(found.iter().map(|range| range.point.metres).collect::<Vec<_>>(), [9.0, 3.0, 6.0]);
+        assert_eq!(points(&found, 0, &paths[0]).len(), 2);
+        assert_eq!(all(&flags, None, &paths).unwrap(), flags);
+        let refused = |text: &str, words: &str| {
+            std::fs::write(&log, text).unwrap();
+            let error = format!("{:#}", all(&flags, Some(&log), &paths).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        };
+        refused("a.png:1,2,3\na.png:1,2\n", "line 2: \"a.png:1,2\"");
+        refused("c.png:1,2,3", "\"c.png\"");
+        std::fs::remove_file(&log).unwrap();
+        let error = format!("{:#}", all(&flags, Some(&log), &paths).unwrap_err());
+        assert!(error.contains("log.csv"), "{error}");
     }
 }

@@ -195,9 +195,9 @@ fn a_look_back_reaches_as_far_as_the_window_of_the_track() {
     let stored = Stored { identity, calibration, made_unix_s: 0, frames: 1, complete: true, cues: vec![] };
     let file = out.path().join("c.toml");
     store::save(&stored, &file).unwrap();
-    let last = format!("{:02}.png:160,120,2", count - 1);
-    let results = out.path().join("results");
-    let options = ["--calibration", text(&file), "--out", text(&results), "--format", "npy", "--range", &last];
+    let (results, log) = (out.path().join("results"), out.path().join("laser.log"));
+    fs::write(&log, format!("# metres\n{:02}.png:160,120,2\n", count - 1)).unwrap();
+    let options = ["--calibration", text(&file), "--out", text(&results), "--format", "npy", "--ranges", text(&log)];
     let found = json(&[&["depth", text(out.path()), "--video", "--look-back"], &options[..]].concat());
     let units: Vec<&str> = found["images"].as_array().unwrap().iter().map(|image| image["unit"].as_str().unwrap()).collect();
     assert_eq!(units, [vec!["up-to-scale"; 4], vec!["metres"; WINDOW]].concat());

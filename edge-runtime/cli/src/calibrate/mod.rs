@@ -65,6 +65,10 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "[FILE:]U,V,METRES", value_parser = RangeFlag::parse)]
     range: Vec<RangeFlag>,
 
+    /// File of such distances, one a line, as a robot's log has them.
+    #[arg(long, value_name = "LOG")]
+    ranges: Option<PathBuf>,
+
     /// Gravity in the camera frame (x right, y down, z forward) for each frame: lines `file,gx,gy,gz`, or `gx,gy,gz` in order.
     #[arg(long, value_name = "FILE.csv")]
     gravity: Option<PathBuf>,
@@ -200,7 +204,7 @@ fn focal_prior(args: &CalibrateArgs, size: Size) -> anyhow::Result<Option<FocalP
 /// Returns where in each frame to measure.
 fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[PathBuf], budget: Budget<'_>) -> anyhow::Result<Vec<Asked>> {
     let gravities = args.gravity.as_deref().map(|file| gravities(file, paths)).transpose()?;
-    range_flag::all_belong(&args.range, paths)?;
+    let ranges = range_flag::all(&args.range, args.ranges.as_deref(), paths)?;
     let bar = progress::bar(paths.len(), "calibrate");
     let mut pace = Pace::new(budget);
     let mut before: Option<RgbImage> = None;
@@ -212,7 +216,7 @@ fn add_frames(calibrator: &mut Calibrator<'_>, args: &CalibrateArgs, paths: &[Pa
             calibrator.mark_incomplete();
             break;
         }
-        let range = range_flag::points(&args.range, index, path);
+        let range = range_flag::points(&ranges, index, path);
         let gravity = gravities.as_ref().and_then(|all| all[index]);
         let fault = calibrator
             .add_frame(&picture.as_frame(), &FrameAnchors { range: &range, gravity })

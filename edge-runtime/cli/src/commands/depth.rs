@@ -44,6 +44,10 @@ pub(crate) struct DepthArgs {
     #[arg(long, value_name = "[FILE:]U,V,METRES", value_parser = RangeFlag::parse, requires = "calibration")]
     range: Vec<RangeFlag>,
 
+    /// File of such distances, one a line, as a robot's log has them.
+    #[arg(long, value_name = "LOG", requires = "calibration")]
+    ranges: Option<PathBuf>,
+
     /// The pictures are frames of one camera's video, in their order: each one's scale is that of the one before, changed by what both
     /// show, so that distances measured in some frames serve the others. Needs --calibration.
     #[arg(long, requires = "calibration")]
@@ -75,7 +79,8 @@ Examples:
   fathom depth photo.jpg --out depth
   fathom depth photo.jpg --calibration camera.toml --format png16,ply
   fathom depth photo.jpg --calibration camera.toml --range 320,240,1.84
-  fathom depth flight/ --calibration camera.toml --video --range 0001.png:320,240,1.84 --range 0009.png:320,240,2.10 --look-back
+  fathom depth flight/ --calibration camera.toml --video --range 0001.png:320,240,1.84 --range 0009.png:320,240,2.10
+  fathom depth flight/ --calibration camera.toml --video --look-back --ranges laser.log
   fathom depth frames/ --model midas.onnx --output-kind inverse-depth --channel-order rgb \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
 
@@ -99,27 +104,28 @@ pub(crate) struct DepthReport {
 
 pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
     let paths = pictures::expand(&args.images)?;
-    range_flag::all_belong(&args.range, &paths)?;
+    let range = range_flag::all(&args.range, args.ranges.as_deref(), &paths)?;
     let mut stopwatch = Stopwatch::start();
     let (mut engine, model) = network::open(&args.network)?;
     let calibration = args.calibration.as_deref().map(|path| Loaded::open(path, &engine)).transpose()?;
     // In a video the first frame's distance serves the others, unless two frames show nothing of the same; looking back, any does.
     let measured = match (args.video, args.look_back) {
-        (_, true) => !args.range.is_empty(),
-        (true, false) => range_flag::measured_in_all(&args.range, &paths[..1]),
-        (false, false) => range_flag::measured_in_all(&args.range, &paths),
+        (_, true) => !range.is_empty(),
+        (true, false) => range_flag::measured_in_all(&range, &paths[..1]),
+        (false, false) => range_flag::measured_in_all(&range, &paths),
     };
     let has_scale = calibration.as_ref().is_some_and(Loaded::has_scale) || measured;
     check_formats(&args.format, engine.card().output_kind, has_scale)?;
     let load_ms = stopwatch.lap_ms();
     make_folder(&args.out)?;
     let looked_back = match calibration.as_ref().filter(|_| args.look_back) {
-        Some(camera) => look_back::scales(&mut engine, &paths, camera, &args.range)?,
+        Some(camera) => look_back::scales(&mut engine, &paths, camera, &range)?,
         None => Vec::new(),
     };
     let (card, backend, sha256) = (engine.card().clone(), engine.backend().clone(), engine.sha256().to_owned());
     let bar = progress::bar(paths.len(), "depth");
-    let mut pictures = Pictures { args, card, calibration, looked_back, track: None, bar, taken: BTreeSet::new(), reports: Vec::new() };
+    let mut pictures =
+        Pictures { args, range, card, calibration, looked_back, track: None, bar, taken: BTreeSet::new(), reports: Vec::new() };
     if let Some((last, others)) = paths.split_last() {
         for path in others {
             pictures.take(path, |frame, observer| engine.infer_observed(frame, observer))?;
@@ -146,6 +152,7 @@ pub(crate) fn run(args: &DepthArgs) -> anyhow::Result<DepthReport> {
 /// The pictures of one run, one after the other.
 struct Pictures<'a> {
     args: &'a DepthArgs,
+    range: Vec<RangeFlag>,
     card: ModelCard,
     calibration: Option<Loaded>,
     /// Of a video that is looked back on: every picture's scale.
@@ -171,7 +178,7 @@ impl Pictures<'_> {
         let ms = StageTimes::from([("read", reading.lap_ms())]);
         let index = self.reports.len();
         let mut calibration = self.calibration.as_ref().map(|loaded| loaded.for_size(picture.size())).transpose()?;
-        let mut points = range_flag::points(&self.args.range, index, path);
+        let mut points = range_flag::points(&self.range, index, path);
         let spread = self.card.assumed_scale_spread();
         let known = self.looked_back.get(index);
         if let Some(known) = known {
