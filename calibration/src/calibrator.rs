@@ -8,7 +8,7 @@ use fathom_core::model::{DepthModel, Response};
 use nalgebra::{Rotation3, Vector3};
 
 use crate::anchors::align;
-use crate::anchors::floor::Floor;
+use crate::anchors::floor::{Floor, direction};
 use crate::anchors::link::Look;
 use crate::anchors::motion::Motions;
 use crate::anchors::perspective::Perspective;
@@ -45,6 +45,14 @@ pub struct FrameAnchors<'a> {
     pub range: &'a [RangePoint],
     /// Gravity in its camera frame, any length.
     pub gravity: Option<[f64; 3]>,
+}
+
+impl FrameAnchors<'_> {
+    /// Names the first number that makes no sense.
+    fn check(&self, frame: Size) -> Result<()> {
+        self.range.iter().try_for_each(|point| point.checked(frame).map(drop))?;
+        self.gravity.map_or(Ok(()), |gravity| direction(&Vector3::from(gravity)).map(drop))
+    }
 }
 
 /// Calibrates one camera with one network.
@@ -108,15 +116,15 @@ impl<'m> Calibrator<'m> {
     /// Returns why the frame carries no information about tau, if it does not; its anchors count all the same.
     ///
     /// # Errors
-    /// [`Error::FrameSize`]; [`Error::Anchor`]; those of the network.
+    /// [`Error::FrameSize`] and [`Error::Anchor`], after which the frame counts as not seen; those of the network.
     pub fn add_frame(&mut self, frame: &Frame<'_>, anchors: &FrameAnchors<'_>) -> Result<Option<Fault>> {
+        anchors.check(self.options.frame)?;
         let glance = self.glance(frame)?;
         self.spot = best_spots(&glance.output, self.model.card().default_tau, self.options.frame, 1).pop();
         if let Some(fov) = glance.fov {
             self.perspective.add(fov, glance.frame);
         }
         if !anchors.range.is_empty() {
-            anchors.range.iter().try_for_each(|point| point.checked(self.options.frame).map(drop))?;
             let place = self.place_of(frame, &glance)?;
             self.range.add(&glance.output, anchors.range, place)?;
         }
@@ -152,6 +160,7 @@ impl<'m> Calibrator<'m> {
     /// # Errors
     /// [`Error::FrameSize`]; [`Error::Anchor`] for a baseline that is not above 0; those of the network.
     pub fn add_motion(&mut self, before: &Frame<'_>, after: &Frame<'_>, baseline_m: Option<f64>) -> Result<bool> {
+        self.motions.check([before, after], baseline_m)?;
         let glance = self.glance(before)?;
         self.offered -= 1;
         self.motions.add(before, after, glance.output, baseline_m)

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use fathom_calibration::Error;
 use fathom_calibration::anchors::prior::FocalPrior;
 use fathom_calibration::anchors::range::RangePoint;
 use fathom_calibration::boot::{Budget, Decision, boot};
@@ -308,6 +309,11 @@ impl DepthModel for Lazy {
 
 /// Calibrates on four frames of one room, with a distance measured in each.
 fn by_range_points(scale_spread: Option<ScaleSpread>) -> Outcome {
+    by_range_points_after(scale_spread, &[])
+}
+
+/// The same, each frame offered with `bad` anchors first.
+fn by_range_points_after(scale_spread: Option<ScaleSpread>, bad: &[FrameAnchors<'_>]) -> Outcome {
     let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();
     let room = Room::furnished();
     let mut oracle =
@@ -320,9 +326,22 @@ fn by_range_points(scale_spread: Option<ScaleSpread>) -> Outcome {
         let ray = camera.ray(column as f64 + 0.5, row as f64 + 0.5);
         let metres = depth[row * 320 + column] * ray.norm();
         let point = RangePoint { u_px: column as f64 + 0.5, v_px: row as f64 + 0.5, metres, relative_sigma: 0.01 };
+        for anchors in bad {
+            let refused = calibrator.add_frame(&photo.as_frame(), &FrameAnchors { range: &[&[point], anchors.range].concat(), ..*anchors });
+            assert!(matches!(refused, Err(Error::Anchor { .. })), "{refused:?}");
+        }
         calibrator.add_frame(&photo.as_frame(), &FrameAnchors { range: &[point], gravity: None }).unwrap();
     }
     calibrator.finish()
+}
+
+#[test]
+fn a_frame_with_a_bad_anchor_counts_as_not_seen() {
+    let far = RangePoint { u_px: 9.0, v_px: 9.0, metres: f64::INFINITY, relative_sigma: 0.01 };
+    let bad = [FrameAnchors { range: &[far], gravity: None }, FrameAnchors { range: &[], gravity: Some([0.0; 3]) }];
+    let spread = Some(ScaleSpread { frame: 0.02, pixel: 0.05 });
+    let (clean, after) = (by_range_points(spread), by_range_points_after(spread, &bad));
+    assert_eq!((after.calibration, after.reasons), (clean.calibration, clean.reasons));
 }
 
 #[test]

@@ -54,11 +54,7 @@ impl Floor {
     /// # Errors
     /// [`Error::Anchor`] if gravity is not finite or has no length.
     pub fn add(&mut self, output: &RelativeDepth, gravity: &Vector3<f64>) -> Result<bool> {
-        let length = gravity.norm();
-        if !(length.is_finite() && length > 0.0) {
-            return Err(Error::Anchor { anchor: "floor", what: "gravity's length", got: length, allowed: "finite and above 0" });
-        }
-        let fit = fit(output, self.frame, gravity / length);
+        let fit = fit(output, self.frame, direction(gravity)?);
         if let Some(fit) = fit {
             self.fits.push(fit);
         }
@@ -70,6 +66,15 @@ impl Floor {
     pub const fn found(&self) -> usize {
         self.fits.offered()
     }
+}
+
+/// Gravity at length 1.
+pub(crate) fn direction(gravity: &Vector3<f64>) -> Result<Vector3<f64>> {
+    let length = gravity.norm();
+    if length.is_finite() && length > 0.0 {
+        return Ok(gravity / length);
+    }
+    Err(Error::Anchor { anchor: "floor", what: "gravity's length", got: length, allowed: "finite and above 0" })
 }
 
 impl Cue for Floor {

@@ -41,14 +41,7 @@ impl Motions {
     /// # Errors
     /// [`Error::FrameSize`]; [`Error::Anchor`] for a baseline that is not finite and positive.
     pub fn add(&mut self, before: &Frame<'_>, after: &Frame<'_>, output: RelativeDepth, baseline_m: Option<f64>) -> Result<bool> {
-        for frame in [before, after] {
-            if frame.size() != self.frame {
-                return Err(Error::FrameSize { got: frame.size(), expected: self.frame });
-            }
-        }
-        if let Some(got) = baseline_m.filter(|b| !(b.is_finite() && *b > 0.0)) {
-            return Err(Error::Anchor { anchor: "motion", what: "baseline", got, allowed: "finite and above 0" });
-        }
+        self.check([before, after], baseline_m)?;
         let mean_x = Spread::of(output.values()).mean;
         let (before, after) = (Pyramid::new(before, LONGEST_PX)?, Pyramid::new(after, LONGEST_PX)?);
         let found = best(&Pair::new(&before, &after, Some(&output)), &output)
@@ -57,6 +50,19 @@ impl Motions {
             self.found.push(found);
         }
         Ok(found.is_some())
+    }
+
+    /// Refuses what [`Motions::add`] would.
+    pub(crate) fn check(&self, frames: [&Frame<'_>; 2], baseline_m: Option<f64>) -> Result<()> {
+        for frame in frames {
+            if frame.size() != self.frame {
+                return Err(Error::FrameSize { got: frame.size(), expected: self.frame });
+            }
+        }
+        if let Some(got) = baseline_m.filter(|b| !(b.is_finite() && *b > 0.0)) {
+            return Err(Error::Anchor { anchor: "motion", what: "baseline", got, allowed: "finite and above 0" });
+        }
+        Ok(())
     }
 
     /// How many pairs were used.
