@@ -46,8 +46,8 @@
 //! * **The card's usual shift is strong**: it is a cue like any other, with its spread between cameras, but a camera counts as
 //!   calibrated only where the frames alone tell tau to [`verdict::DATA_LIMIT`]; the cues' shares say how much rests on either.
 //! * **Time**: 8 frames of 640 x 480 take 48 runs of the network with the focal length known and 176 (22 a frame) without, 0.7 to
-//!   0.9 s and 2.3 to 3.2 s on two cores of an AVX2 machine, 87% to 89% and 90% of it in the network; less than 1 MB on top of the engine's memory. The faster
-//!   the network, the smaller its share: on an AVX-512 machine, where it is three and a half times as fast, it had 77% and 79% before views were
+//!   0.9 s and 2.3 to 3.2 s on two cores of an AVX2 machine, 87% to 89% and 89% to 90% of it in the network; less than 1 MB on top of the engine's memory. The
+//!   faster the network, the smaller its share: on an AVX-512 machine, where it is three and a half times as fast, it had 77% and 79% before views were
 //!   sampled in whole numbers and guards ordered less, which took a sixth off the rest.
 //!   (`cargo bench -p fathom-tests --bench calibration -- boot MANIFEST.tsv`)
 //! * **Frames have scales of their own.** With the default shift, the best scale of a frame lies 0.41 (one sigma of the logarithm)

@@ -312,7 +312,7 @@ fn by_range_points(scale_spread: Option<ScaleSpread>) -> Outcome {
     by_range_points_after(scale_spread, &[])
 }
 
-/// The same, each frame offered with `bad` anchors first.
+/// The same, each frame offered with `bad` anchors first, and the first one as a motion of a negative baseline.
 fn by_range_points_after(scale_spread: Option<ScaleSpread>, bad: &[FrameAnchors<'_>]) -> Outcome {
     let camera = Intrinsics::from_fov(FRAME, 70_f64.to_radians()).unwrap();
     let room = Room::furnished();
@@ -330,13 +330,17 @@ fn by_range_points_after(scale_spread: Option<ScaleSpread>, bad: &[FrameAnchors<
             let refused = calibrator.add_frame(&photo.as_frame(), &FrameAnchors { range: &[&[point], anchors.range].concat(), ..*anchors });
             assert!(matches!(refused, Err(Error::Anchor { .. })), "{refused:?}");
         }
+        if step == 0 && !bad.is_empty() {
+            let refused = calibrator.add_motion(&photo.as_frame(), &photo.as_frame(), Some(-1.0));
+            assert!(matches!(refused, Err(Error::Anchor { .. })), "{refused:?}");
+        }
         calibrator.add_frame(&photo.as_frame(), &FrameAnchors { range: &[point], gravity: None }).unwrap();
     }
     calibrator.finish()
 }
 
 #[test]
-fn a_frame_with_a_bad_anchor_counts_as_not_seen() {
+fn frames_with_bad_anchors_count_as_not_seen() {
     let far = RangePoint { u_px: 9.0, v_px: 9.0, metres: f64::INFINITY, relative_sigma: 0.01 };
     let bad = [FrameAnchors { range: &[far], gravity: None }, FrameAnchors { range: &[], gravity: Some([0.0; 3]) }];
     let spread = Some(ScaleSpread { frame: 0.02, pixel: 0.05 });

@@ -100,6 +100,9 @@ fn a_calibration_makes_metres_and_one_of_another_network_is_refused() {
         assert_eq!(refused.code, code, "{value}: {}", refused.stderr);
     }
 
+    let absent = fathom(&["depth", text(&frame()), "--out", text(out.path()), "--calibration", "absent.toml"]);
+    assert_eq!((absent.code, absent.stderr.matches("os error 2").count()), (1, 1), "{}", absent.stderr);
+
     for (foreign, what) in [
         (store(&"0".repeat(64), Size::new(640, 480), "net.toml"), "network"),
         (store(sha256, Size::new(320, 240), "size.toml"), "resolution"),
