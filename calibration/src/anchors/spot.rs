@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_level_part_beside_the_middle_is_better_than_steps_in_it() {
-        let rough = |u: f64, v: f64| if ((u * 40.0) as i32 + (v * 30.0) as i32) % 2 == 0 { 1.0 } else { 4.0 };
+        let rough = |u: f64, v: f64| if ((u * 40.0) as i32 + (v * 30.0) as i32) % 2 == 0 { 2.1 } else { 6.0 };
         let spot = best(|u, v| if u > 0.6 { 2.1 } else { rough(u, v) });
         assert!(spot.u_px > 0.6 * 320.0 && spot.u_px < 0.75 * 320.0, "{spot:?}");
     }
