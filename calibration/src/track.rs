@@ -2,7 +2,7 @@
 //!
 //! Frames have scales of their own, but those of one video change slowly and by amounts that are seen ([`crate::anchors::link`]). A
 //! range finder's beam is exact where the network is not: at its pixel the network errs by `E`, which is [`ScaleSpread::pixel`] times
-//! what the pixel's surroundings make of it ([`crate::anchors::spot`]), and errs the same way for as long as the beam stays on the same
+//! what the pixel's surroundings make of it ([`crate::anchors::spot`]) and [`crate::anchors::frame_scale::TAILS`], and errs the same way for as long as the beam stays on the same
 //! thing. So two numbers belong to each frame, its scale `l = ln s` and the network's error `e` at the beam in units of `E`:
 //!
 //! ```text
@@ -160,8 +160,7 @@ impl ScaleTrack {
         }
         rows.extend(stop.reading.map(|reading| {
             let sigma = reading.sensor_variance.sqrt().max(LEAST_SENSOR);
-            let error = TAILS * self.spread.pixel * reading.error_factor;
-            Linear { factors: [0.0, 0.0, 1.0, error], value: reading.ln_scale, sigma }
+            Linear { factors: [0.0, 0.0, 1.0, reading.network_sigma(self.spread)], value: reading.ln_scale, sigma }
         }));
         rows
     }
@@ -225,12 +224,8 @@ impl Linear {
 pub const WINDOW: usize = 48;
 
 /// Way of the beam over the scene, in widths of the frame, after which the network's error at it is another one but for 1/e. Chosen
-/// like [`TAILS`].
+/// like [`crate::anchors::frame_scale::TAILS`].
 const REACH: f64 = 0.1;
-
-/// One sigma of the network's error at a pixel with edges and strange things among them, over that of the middle of all such pixels.
-/// Chosen on the held-out videos, for sigmas as large as the errors.
-const TAILS: f64 = 1.85;
 
 /// Sigma of ln s where nothing is known: a factor of 20,000 either way.
 const UNKNOWN: f64 = 10.0;
@@ -244,6 +239,7 @@ const LEAST_SENSOR: f64 = 0.002;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anchors::frame_scale::TAILS;
 
     /// Frames with readings here and there, the fourth a new beginning.
     fn track(known: bool) -> ScaleTrack {

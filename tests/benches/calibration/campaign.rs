@@ -237,7 +237,7 @@ fn focal_lengths(seen: &Seen, prior: &Prior, ln_focal: f64, seed: u64) -> Vec<(&
 }
 
 /// What range points bring.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metres {
     /// Mean AbsRel without any alignment.
     pub(crate) error: f64,
@@ -247,6 +247,8 @@ pub(crate) struct Metres {
     pub(crate) error_with_asked_point: f64,
     /// Of that point alone, the camera's scale unknown.
     pub(crate) error_by_asked_point: f64,
+    /// ln of each frame's scale by it, and of the frame's best one.
+    pub(crate) scales_by_asked_point: Vec<Claim>,
     /// The same with the camera's best scale: what no number of points can better.
     pub(crate) error_of_best: f64,
     /// ln of the scale, and of the best one for all frames, with the claimed sigma.
@@ -266,7 +268,8 @@ fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize, tau_tru
     cues.extend(seen.shift.as_ref().map(|s| s as &dyn Cue));
     let solution = solve(&cues, prior);
     let theta = solution.theta;
-    let truth = median(seen.frames.iter().filter_map(|f| Some(scale_only(seen.kind, &f.raw, theta.tau)?.scale.ln())).collect())?;
+    let best_ln_scale = |frame: &SeenFrame| Some(scale_only(seen.kind, &frame.raw, theta.tau)?.scale.ln());
+    let truth = median(seen.frames.iter().filter_map(best_ln_scale).collect())?;
     let error_at =
         |frame: &SeenFrame, ln_scale: f64| abs_rel(&Affine { scale: ln_scale.exp(), tau: theta.tau }.apply(seen.kind, &frame.raw));
     let mean = |errors: Vec<f64>| (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64);
@@ -277,14 +280,20 @@ fn metres(seen: &Seen, focal: &FocalPrior, prior: &Prior, points: usize, tau_tru
         ..Calibration::from_default_tau(theta.tau)
     };
     let unknown = Calibration { ln_scale: None, ..camera.clone() };
-    let by = |camera: &Calibration, frame: &SeenFrame, point: Option<RangePoint>| {
-        error_at(frame, frame_scale(camera, seen.spread, &frame.output, seen.size, point.as_slice()).ok()?.ln_scale?)
+    let moved = |camera: &Calibration, frame: &SeenFrame, point: Option<RangePoint>| {
+        frame_scale(camera, seen.spread, &frame.output, seen.size, point.as_slice()).ok().filter(|found| found.ln_scale.is_some())
+    };
+    let by = |camera: &Calibration, frame: &SeenFrame, point| error_at(frame, moved(camera, frame, point)?.ln_scale?);
+    let claim = |frame: &SeenFrame| {
+        let found = moved(&unknown, frame, frame.asked)?;
+        Some(Claim { estimate: found.ln_scale?, sigma: found.ln_scale_sigma(), truth: best_ln_scale(frame)? })
     };
     Some(Metres {
         error: mean(seen.frames.iter().filter_map(|f| error_at(f, theta.ln_scale)).collect())?,
         error_with_own_point: mean(seen.frames.iter().filter_map(|f| by(&camera, f, f.point)).collect())?,
         error_with_asked_point: mean(seen.frames.iter().filter_map(|f| by(&camera, f, f.asked)).collect())?,
         error_by_asked_point: mean(seen.frames.iter().filter_map(|f| by(&unknown, f, f.asked)).collect())?,
+        scales_by_asked_point: seen.frames.iter().filter_map(claim).collect(),
         error_of_best: mean(seen.frames.iter().filter_map(|f| error_at(f, truth)).collect())?,
         scale: Claim { estimate: theta.ln_scale, sigma: solution.covariance[(0, 0)].sqrt(), truth },
         tau: Claim { estimate: theta.tau, sigma: solution.covariance[(1, 1)].sqrt(), truth: tau_true },

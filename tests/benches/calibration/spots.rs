@@ -1,6 +1,6 @@
 //! Whether a reading is as good as its place says: errors at pixels all over the frame, by what was claimed of them.
 
-use fathom_calibration::anchors::frame_scale::frame_scale;
+use fathom_calibration::anchors::frame_scale::{TAILS, frame_scale};
 use fathom_core::calibration::Calibration;
 use fathom_core::camera::Intrinsics;
 use fathom_core::measures::alignment::scale_only;
@@ -39,7 +39,7 @@ pub(crate) fn try_pixels(model: &mut dyn DepthModel, camera: &CameraFrames, seed
             let Some(mut point) = finder.read([noise.uniform(), noise.uniform()], &mut noise) else { continue };
             // The sensor's own part out, what is claimed is the network's; of a network that errs by 1.
             point.relative_sigma = 1e-9;
-            let spread = ScaleSpread { frame: 1.0, pixel: 1.0 };
+            let spread = ScaleSpread { frame: 1.0, pixel: 1.0 / TAILS };
             let found = frame_scale(&calibration, spread, &output, picture.size(), &[point]).expect("points are good");
             tried.extend(found.ln_scale.map(|ln_scale| (found.ln_scale_sigma(), (ln_scale - best.scale.ln()).abs())));
         }

@@ -41,8 +41,10 @@ pub(crate) fn print(scores: &[Scored]) {
         over("  that point alone", &ratio(|m| m.error_by_asked_point));
         over("  with the camera's best scale instead", &ratio(|m| m.error_of_best));
         over("  AbsRel after scale only, by the shift that all tell together", &ratio(|m| m.error_of_shape));
-        for (name, claim) in [("ln scale", (|m| m.scale) as fn(&Metres) -> Claim), ("that shift", |m| m.tau)] {
-            let claims: Vec<Claim> = scores.iter().filter_map(|s| Some(claim(s.metres[i].as_ref()?))).collect();
+        type Claims = fn(&Metres) -> Vec<Claim>;
+        let frames = ("ln scale of frames by the point that is asked for", (|m| m.scales_by_asked_point.clone()) as Claims);
+        for (name, of) in [("ln scale", (|m| vec![m.scale]) as Claims), ("that shift", |m| vec![m.tau]), frames] {
+            let claims: Vec<Claim> = scores.iter().filter_map(|s| s.metres[i].as_ref()).flat_map(of).collect();
             show(&format!("  {name}, median of its sigma"), median(claims.iter().map(|c| c.sigma).collect()));
             show("  share within 1 sigma", coverage(&claims, 1.0));
             show("  share within 2 sigma", coverage(&claims, 2.0));
@@ -73,8 +75,8 @@ fn line(s: &Scored) {
         s.e_start[1],
         dash(s.e_calibrated),
         s.e_oracle,
-        dash(s.metres[0].map(|m| m.error)),
-        dash(s.metres[1].map(|m| m.error))
+        dash(s.metres[0].as_ref().map(|m| m.error)),
+        dash(s.metres[1].as_ref().map(|m| m.error))
     );
 }
 
