@@ -2,8 +2,9 @@
 //!
 //! Frames have scales of their own, but those of one video change slowly and by amounts that are seen ([`crate::anchors::link`]). A
 //! range finder's beam is exact where the network is not: at its pixel the network errs by `E`, which is [`ScaleSpread::pixel`] times
-//! what the pixel's surroundings make of it ([`crate::anchors::spot`]) and [`crate::anchors::frame_scale::TAILS`], and errs the same way for as long as the beam stays on the same
-//! thing. So two numbers belong to each frame, its scale `l = ln s` and the network's error `e` at the beam in units of `E`:
+//! what the pixel's surroundings make of it ([`crate::anchors::spot`]) and [`crate::anchors::frame_scale::TAILS`], and errs the same way
+//! for as long as the beam stays on the same thing. So two numbers belong to each frame, its scale `l = ln s` and the network's error `e`
+//! at the beam in units of `E`:
 //!
 //! ```text
 //! l' = l + step +- link's sigma        e' = rho e +- sqrt(1 - rho^2),  rho = exp(-travel / REACH)        reading = l + E e +- sensor

@@ -19,9 +19,9 @@ use crate::theta::{depth_of, scale_sign};
 /// The calibration for one frame: its scale is what the camera's and the frame's own points say together, each as well as it is known.
 ///
 /// The camera's scale counts with its own variance and that of frames about it, the points' median with that of the network there
-/// ([`super::spot`], [`TAILS`]); where the camera's scale is unknown the points stand alone. Points where the network sees nothing before infinity
-/// are left out; without any point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be of any
-/// size.
+/// ([`super::spot`], [`TAILS`]); where the camera's scale is unknown the points stand alone. Points where the network sees nothing before
+/// infinity are left out; without any point left, the calibration comes back as it was. `points` lie in frames of `frame`; `output` may be
+/// of any size.
 ///
 /// Without a known focal length a point's ray is taken through the broad prior's lens (60 degrees): exact in the middle, and as
 /// uncertain towards the border as that lens is.
@@ -89,12 +89,6 @@ pub(crate) fn lens(calibration: &Calibration, frame: Size) -> (f64, f64) {
     known.filter(|(_, sigma)| sigma.is_finite()).unwrap_or_else(|| broad_focal(frame.width))
 }
 
-/// One sigma of the network's error at a pixel, with edges and strange things among them, over that of the middle of all such pixels, which
-/// the card says. Chosen for sigmas as large as the errors along the held-out videos ([`crate::track`]). The tails stay heavier than a
-/// normal error's: at the spots that are asked for ([`super::spot`]) 0.66 of the truths lie within one of these sigmas and 0.81 within two, at
-/// pixels in general 0.75 and 0.90 (1,600 renders of other scenes).
-pub const TAILS: f64 = 1.85;
-
 /// The calibration with the scale of one frame.
 pub(crate) fn with_scale(calibration: &Calibration, ln_scale: f64, variance: f64) -> Calibration {
     // The scale is the frame's now, and moves with nothing else.
@@ -104,6 +98,12 @@ pub(crate) fn with_scale(calibration: &Calibration, ln_scale: f64, variance: f64
     covariance[(0, 0)] = variance;
     Calibration { ln_scale: Some(ln_scale), covariance, ..calibration.clone() }
 }
+
+/// One sigma of the network's error at a pixel, with edges and strange things among them, over that of the middle of all such pixels, which
+/// the card says. Chosen for sigmas as large as the errors along the held-out videos ([`crate::track`]). The tails stay heavier than a
+/// normal error's: at the spots that are asked for ([`super::spot`]) 0.66 of the truths lie within one of these sigmas and 0.81 within two, at
+/// pixels in general 0.75 and 0.90 (1,600 renders of other scenes).
+pub const TAILS: f64 = 1.85;
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,9 @@
 //! r + nearness (ln d - median ln d) + LEVELNESS sigma(ln d)      r from the middle, in longer sides; sigma within a tenth of one
 //! ```
 //!
-//! with two weights of nearness, for two questions. *How large is the error?* With `NEARNESS`, the network's error at a spot,
-//! one sigma of ln d, is the card's ([`fathom_core::model::ScaleSpread::pixel`]) times `exp(2 (cost - 0.38))`. *What does it do to the frame?* A map
-//! that is too far by a factor of two is off by 1 in AbsRel, one too near by as much by 1/2, and what the network takes for near is seldom
+//! with two weights of nearness, for two questions. *How large is the error?* With `NEARNESS`, the network's error at a spot, one sigma of
+//! ln d, is the card's ([`fathom_core::model::ScaleSpread::pixel`]) times `exp(2 (cost - 0.38))`. *What does it do to the frame?* A map that
+//! is too far by a factor of two is off by 1 in AbsRel, one too near by as much by 1/2, and what the network takes for near is seldom
 //! farther than that: with `NEARNESS_ASKED` the cost is least where the metric map is best.
 //!
 //! The weights were chosen for the embedded network on 1,600 renders of scenes that neither its training nor a bench sees (`python -m

@@ -249,7 +249,7 @@ pub(crate) struct Metres {
     pub(crate) error_by_asked_point: f64,
     /// ln of each frame's scale by it, and of the frame's best one.
     pub(crate) scales_by_asked_point: Vec<Claim>,
-    /// The same with the camera's best scale: what no number of points can better.
+    /// AbsRel with the camera's best scale: what no number of points can better.
     pub(crate) error_of_best: f64,
     /// ln of the scale, and of the best one for all frames, with the claimed sigma.
     pub(crate) scale: Claim,
