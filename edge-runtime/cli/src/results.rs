@@ -69,7 +69,7 @@ pub(crate) struct PictureReport {
     pub(crate) scale_sigma: Option<f64>,
     /// Horizontal, as the network sees it.
     pub(crate) fov_deg: Option<f64>,
-    /// Where a measured distance would tell this picture's scale best; of depth without a scale only.
+    /// Where a measured distance would tell this picture's scale best; of depth whose scale no distance has told, or only the camera's.
     pub(crate) measure_at: Option<Asked>,
     pub(crate) ms: StageTimes,
     pub(crate) files: Vec<String>,
@@ -87,6 +87,8 @@ pub(crate) struct Meaning<'a> {
     pub(crate) spread: ScaleSpread,
     /// The scale of the pictures before this one, where they are those of a video.
     pub(crate) track: Option<&'a mut ScaleTrack>,
+    /// Whether to say where a distance would help although there is a scale: it is the camera's, and pictures lie off that.
+    pub(crate) ask: bool,
 }
 
 impl Meaning<'_> {
@@ -124,9 +126,10 @@ impl<'a> Seen<'a> {
         let inference = infer(&picture.as_frame(), &mut |stage| {
             ms.insert(stage.name(), stopwatch.lap_ms());
         })?;
+        let ask = meaning.ask;
         let calibration = meaning.of(&picture.as_frame(), &inference.relative)?;
-        let without_scale = calibration.as_ref().filter(|calibration| calibration.ln_scale.is_none());
-        let spot = without_scale.and_then(|calibration| best_spots(&inference.relative, calibration.tau, picture.size(), 1).pop());
+        let to_tell = calibration.as_ref().filter(|calibration| ask || calibration.ln_scale.is_none());
+        let spot = to_tell.and_then(|calibration| best_spots(&inference.relative, calibration.tau, picture.size(), 1).pop());
         let measure_at = spot.map(|spot| Asked::at(name, spot));
         let reading = Reading::new(inference.relative, calibration.as_ref())?;
         Ok(Self { name, notes: Vec::new(), picture, calibration, measure_at, reading, fov: inference.fov, ms })

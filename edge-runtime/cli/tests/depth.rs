@@ -154,6 +154,15 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     let answer = format!("{}:{},{},2", paths[4], asked["u_px"], asked["v_px"]);
     let answered = depth(&paths, &["--video", "--range", &answer]);
     assert_eq!(answered["images"][4]["unit"], "metres", "{answered:#}");
+    // A camera's scale is no frame's own: where to measure is still said, but of a frame that has a distance.
+    let mut scaled = stored.clone();
+    (scaled.calibration.ln_scale, scaled.calibration.covariance[(0, 0)]) = (Some(0.3), 0.04);
+    store::save(&scaled, &file).unwrap();
+    let images = depth(&paths, &[])["images"].as_array().unwrap().clone();
+    let asked: Vec<bool> = images.iter().map(|image| image["measure_at"].is_object()).collect();
+    assert_eq!(asked, [false, true, true, true, true], "{images:#?}");
+    assert!(images.iter().all(|image| image["unit"] == "metres"), "{images:#?}");
+    store::save(&stored, &file).unwrap();
     // Looked back on, a distance serves the frames before it too.
     let later = ["--range", "3.png:240,180,2"];
     let unit = |more: &[&str]| -> Vec<serde_json::Value> {

@@ -106,8 +106,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     for (name, picture) in &frames {
         let target = Target { folder: &args.out, stem: name, formats: formats(name, calibration.as_ref()) };
         let points = readings(name);
-        let meaning =
-            Meaning { calibration: calibration.as_ref(), points: &points, spread: engine.card().assumed_scale_spread(), track: None };
+        let spread = engine.card().assumed_scale_spread();
+        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: None, ask: false };
         let seen = Seen::by(|frame, observer| engine.infer_observed(frame, observer), (name, picture), meaning, StageTimes::new())?;
         images.push(seen.write(engine.card(), target)?);
         bar.inc(1);

@@ -187,7 +187,8 @@ impl Pictures<'_> {
         } else if let Some(calibration) = calibration.as_ref().filter(|_| self.args.video && self.track.is_none()) {
             self.track = Some(ScaleTrack::new(calibration.clone(), spread, picture.size())?);
         }
-        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: self.track.as_mut() };
+        let ask = points.is_empty() && known.is_none() && !self.args.video;
+        let meaning = Meaning { calibration: calibration.as_ref(), points: &points, spread, track: self.track.as_mut(), ask };
         let mut seen = Seen::by(infer, (&name, &picture), meaning, ms).with_context(|| name.clone())?;
         let linked = known.map(|known| known.linked).or(self.track.as_ref().map(|track| index == 0 || track.is_linked()));
         if linked == Some(false) {
@@ -221,7 +222,8 @@ impl Report for DepthReport {
             let ms: f64 = ["preprocess", "network", "postprocess"].iter().filter_map(|stage| image.ms.get(stage)).sum();
             let sigma = image.scale_sigma.map_or_else(String::new, |sigma| format!(" (scale +- {:.0}%)", 100.0 * sigma));
             lines.push(format!("\n{} ({}x{}): {} {range}{sigma}, {ms:.0} ms", image.image, image.width, image.height, image.unit));
-            lines.extend(image.measure_at.iter().map(|asked| format!("  for metres, measure where it tells most: {}", asked.flag())));
+            let without_scale = image.measure_at.iter().filter(|_| image.unit != "metres");
+            lines.extend(without_scale.map(|asked| format!("  for metres, measure where it tells most: {}", asked.flag())));
             lines.extend(image.files.iter().map(|file| format!("  wrote {file}")));
             lines.extend(image.notes.iter().map(|note| format!("  note: {note}")));
         }
