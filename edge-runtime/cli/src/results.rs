@@ -69,7 +69,7 @@ pub(crate) struct PictureReport {
     pub(crate) scale_sigma: Option<f64>,
     /// Horizontal, as the network sees it.
     pub(crate) fov_deg: Option<f64>,
-    /// Where a measured distance would tell this picture's scale best; of depth whose scale no distance has told, or only the camera's.
+    /// Where a measured distance would tell this picture's scale best; of depth without a scale, and of single pictures that have the camera's.
     pub(crate) measure_at: Option<Asked>,
     pub(crate) ms: StageTimes,
     pub(crate) files: Vec<String>,

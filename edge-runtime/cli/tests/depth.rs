@@ -154,7 +154,7 @@ fn in_a_video_a_distance_measured_in_one_frame_serves_those_that_show_the_same()
     let answer = format!("{}:{},{},2", paths[4], asked["u_px"], asked["v_px"]);
     let answered = depth(&paths, &["--video", "--range", &answer]);
     assert_eq!(answered["images"][4]["unit"], "metres", "{answered:#}");
-    // A camera's scale is no frame's own: where to measure is still said, but of a frame that has a distance.
+    // A camera's scale is no picture's own: where to measure is said of each that has no distance.
     let mut scaled = stored.clone();
     (scaled.calibration.ln_scale, scaled.calibration.covariance[(0, 0)]) = (Some(0.3), 0.04);
     store::save(&scaled, &file).unwrap();
